@@ -1,0 +1,53 @@
+# Every target does its own set-up: a clone, Python 3.11 or later and PyPI are enough.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test lint format lock clean
+
+help: ## say what each target does
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+# One virtual environment, two depths: what the demo needs, and all that developing needs.
+# A stamp is as new as the lock it was installed from, so a second run installs nothing.
+.venv/created:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Entity Stream needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/demo: requirements/demo.lock pyproject.toml | .venv/created
+	$(PIP) install --require-hashes --requirement requirements/demo.lock
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	touch $@
+
+.venv/dev: requirements/dev.lock .venv/demo
+	$(PIP) install --require-hashes --requirement requirements/dev.lock
+	touch $@
+
+demo: .venv/demo ## broker, engine and service on this machine; ARGS="--help" tells what it takes
+	@$(BIN)/entity-stream demo $(ARGS)
+
+test: .venv/dev ## all tests; with Docker, or Java and Maven, also those against a real Kafka
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev ## format, lint rules and strict types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: .venv/dev ## rewrite the code as the formatter wants it
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock: ## pin every dependency anew, with hashes; needs uv
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --quiet --upgrade --custom-compile-command "make lock" --extra demo --output-file requirements/demo.lock \
+	  pyproject.toml requirements/build.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --quiet --upgrade --custom-compile-command "make lock" --extra dev --constraint requirements/demo.lock --output-file requirements/dev.lock \
+	  pyproject.toml requirements/build.in
+
+clean: ## remove what the other targets made
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,11 @@
+"""What a user can put right: says what is wrong, where, and how to mend it. Shown without a stack trace."""
+
+
+class Mistake(Exception):
+    """Ends the command with exit code 2."""
+
+    def __init__(self, what: str, where: str, fix: str) -> None:
+        super().__init__(f"{what} ({where}). {fix}")
+        self.what = what
+        self.where = where
+        self.fix = fix

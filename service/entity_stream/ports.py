@@ -1,0 +1,65 @@
+"""What the pipeline needs from the outside world, and nothing more."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from entity_stream.core.model import Batch, Job, Outcome, Partition, Record
+from entity_stream.core.verdict import PollVerdict, SubmitVerdict
+
+
+class Claim(Struct, frozen=True):
+    """A partition that is ours now, and what its last commit says."""
+
+    partition: Partition
+    position: int
+    """The first unfinished offset: the first record of the partition that will be read."""
+    journal: bytes
+    """What the commit carried beside the position; empty where there was none."""
+
+
+class Fetched(Struct, frozen=True):
+    """What one read brought. A partition's claim comes before the first of its records."""
+
+    claims: Sequence[Claim] = ()
+    records: Sequence[Record] = ()
+
+
+Release = Callable[[Collection[Partition]], Awaitable[None]]
+"""Lets partitions go: returns when each of their settles has ended or is cancelled."""
+
+
+class Source(Protocol):
+    """Where records come from."""
+
+    def on_revoke(self, release: Release) -> None:
+        """Have `release` awaited before partitions are handed to another reader."""
+
+    async def read(self, wait: float) -> Fetched:
+        """Return what has arrived, waiting up to `wait` seconds for something. Broker trouble is waited out."""
+        ...
+
+
+class Language(Protocol):
+    """The analyze endpoint. Trouble is a verdict, never an exception."""
+
+    async def submit(self, batch: Batch) -> SubmitVerdict:
+        """Hand a batch over as one job: one request, one answer."""
+        ...
+
+    async def poll(self, job: Job, batch: Batch) -> PollVerdict:
+        """Ask for the result of a job: one request per page."""
+        ...
+
+
+class Ledger(Protocol):
+    """Where outcomes and progress are written."""
+
+    async def settle(
+        self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes
+    ) -> None:
+        """Publish the outcomes, then commit position and journal: returns when both are acknowledged.
+
+        Broker trouble is waited out. Raises only what must end the run.
+        """
