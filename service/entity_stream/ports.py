@@ -9,6 +9,10 @@ from entity_stream.core.model import Batch, Job, Outcome, Partition, Record
 from entity_stream.core.verdict import PollVerdict, SubmitVerdict
 
 
+class StartAgain(Exception):
+    """A port lost what the run rests on: it ends without another commit and starts again from what is committed."""
+
+
 class Claim(Struct, frozen=True):
     """A partition that is ours now, and what its last commit says."""
 
@@ -56,9 +60,7 @@ class Language(Protocol):
 class Ledger(Protocol):
     """Where outcomes and progress are written."""
 
-    async def settle(
-        self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes
-    ) -> None:
+    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
         """Publish the outcomes, then commit position and journal: returns when both are acknowledged.
 
         Broker trouble is waited out. Raises only what must end the run.

@@ -22,9 +22,11 @@ class Record(Struct, frozen=True, gc=False):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
     timestamp: int = 0
     """Milliseconds since 1970, as the broker tells it."""
+    read_at: float = 0.0
+    """When it was read, in seconds of the reader's own clock."""
 
 
 class Document(Struct, frozen=True, gc=False):

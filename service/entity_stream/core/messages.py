@@ -1,0 +1,230 @@
+"""The Kafka messages, both directions: documents in; entities, tombstones and dead letters out.
+
+Nothing that a record may hold stops the stream: what is not a document is an outcome, with the
+reason in words. The schemas in `schemas/` are the contract; this module obeys them.
+"""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Raw, Struct
+
+from entity_stream.core.model import (
+    Annotated,
+    Deleted,
+    Document,
+    Entity,
+    Model,
+    Outcome,
+    Reason,
+    Record,
+    Rejected,
+)
+from entity_stream.core.wire.runtime import wire_id
+
+VERSION = 1
+"""Of the messages we publish; grows when a reader of the old ones could not read the new ones."""
+
+MAX_CHARACTERS = 125_000
+"""Code points in one request, and so in one document (service limits of Azure AI Language)."""
+
+OFFSET_UNIT = "UnicodeCodePoint"
+"""What offsets and lengths count: the index of a Python string."""
+
+
+class Message(Struct, frozen=True, gc=False):
+    """What is produced: topic, key, value and headers, all as bytes on the wire."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+class Topics(Struct, frozen=True):
+    """Where outcomes go."""
+
+    output: str
+    dead_letter: str
+
+
+class _Incoming(Struct, gc=False):
+    text: str
+    id: str | None = None
+    language: str | None = None
+    metadata: Raw = Raw()
+
+
+class _Source(Struct, gc=False):
+    topic: str
+    partition: int
+    offset: int
+    timestamp: datetime
+
+
+class _Outgoing(Struct, gc=False, rename="camel", omit_defaults=True):
+    version: int
+    id: str
+    entities: tuple[Entity, ...]
+    offset_unit: str
+    model: Model
+    source: _Source
+    annotated_at: datetime
+    language: str | None = None
+    metadata: Raw | None = None
+
+
+_incoming = msgspec.json.Decoder(_Incoming)
+_object = msgspec.json.Decoder(dict[str, object])
+_encoder = msgspec.json.Encoder()
+
+
+def decode(record: Record) -> Document | Rejected | Deleted:
+    """Tell what a record is: a document, a tombstone, or nothing we can read."""
+    if record.value is None:
+        return Deleted(record) if record.key is not None else Rejected(record, NO_VALUE)
+    try:
+        message = _incoming.decode(record.value)
+        metadata = _metadata(message.metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Rejected(record, diagnose(record.value, error))
+    if fault := _unfit(message.text):
+        return Rejected(record, fault)
+    return Document(
+        record,
+        message.id or _name(record),
+        wire_id(record.partition, record.offset, 0, len(message.text), message.text),
+        message.text,
+        message.language,
+        metadata,
+    )
+
+
+def encode(outcome: Outcome, topics: Topics, now: float) -> Message:
+    """Make the message for an outcome; `now` is in seconds since 1970."""
+    record = outcome.record
+    if isinstance(outcome, Annotated):
+        return Message(topics.output, record.key, _entities(outcome, now), record.headers)
+    if isinstance(outcome, Deleted):
+        return Message(topics.output, record.key, None, record.headers)
+    return dead_letter(record, outcome.reason, topics)
+
+
+def dead_letter(record: Record, reason: Reason, topics: Topics) -> Message:
+    """Key, value and headers as they came, to the byte; behind them, headers that say why and from where."""
+    why = (
+        ("entity-stream-reason", reason.code),
+        ("entity-stream-message", reason.message),
+        ("entity-stream-topic", record.partition.topic),
+        ("entity-stream-partition", str(record.partition.index)),
+        ("entity-stream-offset", str(record.offset)),
+        ("entity-stream-timestamp", str(record.timestamp)),
+    )
+    headers = tuple((name, text.encode("utf-8", "replace")) for name, text in why)
+    return Message(topics.dead_letter, record.key, record.value, record.headers + headers)
+
+
+def without_value(letter: Message) -> Message:
+    """Shorten a dead letter that the broker finds too large: the source coordinates tell where its value is."""
+    size = str(len(letter.value or b"")).encode()
+    return Message(letter.topic, letter.key, None, (*letter.headers, ("entity-stream-value-dropped", size)))
+
+
+def diagnose(value: bytes, error: Exception) -> Reason:
+    """Say why a value is not a document. Slow and thorough: only what failed comes here."""
+    try:
+        parsed = json.loads(value.decode("utf-8"))
+    except UnicodeDecodeError as fault:
+        return Reason("invalid-utf8", f"not UTF-8: {fault.reason} at byte {fault.start}")
+    except RecursionError:
+        return Reason("invalid-json", "nested too deeply")
+    except ValueError as fault:
+        return Reason("invalid-json", f"not JSON: {fault}")
+    if not isinstance(parsed, dict):
+        return Reason("wrong-type", f"expected an object, got {_kind(parsed)}")
+    if "text" not in parsed:
+        return Reason("missing-text", "the object has no member 'text'")
+    for member, wanted in MEMBERS.items():
+        if not isinstance(given := parsed.get(member), wanted):
+            return Reason("wrong-type", f"member '{member}' is {_kind(given)}")
+    if any(_has_lone_surrogate(given) for given in (*parsed.values(), *parsed)):
+        return Reason("lone-surrogate", "a string holds half of a surrogate pair, which is no character")
+    return Reason("invalid-json", str(error))
+
+
+MEMBERS: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "id": (str, type(None)),
+    "language": (str, type(None)),
+    "metadata": (dict, type(None)),
+}
+"""The members of a document and the types they may have. Other members are ignored."""
+
+NO_VALUE = Reason("no-value", "the record has neither value nor key: not a document, and no tombstone of anything")
+EMPTY = Reason("empty-text", "the text is empty or blank")
+
+
+def _metadata(raw: Raw) -> Raw | None:
+    """Check the sender's object and hand on its very bytes (re-encoding would round its numbers)."""
+    if (given := bytes(raw)) in {b"", b"null"}:
+        return None
+    _object.decode(given)
+    given.decode("utf-8")
+    return raw
+
+
+def _unfit(text: str) -> Reason | None:
+    if not text or text.isspace():
+        return EMPTY
+    if len(text) > MAX_CHARACTERS:
+        return Reason("too-long", f"the text has {len(text)} characters, the API takes {MAX_CHARACTERS} at most")
+    return None
+
+
+def _name(record: Record) -> str:
+    """Name a document that has no id of its own: by its key, else by its place."""
+    if record.key:
+        try:
+            return record.key.decode("utf-8")
+        except UnicodeDecodeError:
+            pass  # a binary key names nothing that JSON could say
+    return f"{record.partition.topic}-{record.partition.index}-{record.offset}"
+
+
+def _entities(outcome: Annotated, now: float) -> bytes:
+    record, partition = outcome.record, outcome.record.partition
+    return _encoder.encode(
+        _Outgoing(
+            VERSION,
+            outcome.id,
+            outcome.entities,
+            OFFSET_UNIT,
+            outcome.model,
+            _Source(partition.topic, partition.index, record.offset, _time(record.timestamp / 1000)),
+            _time(now),
+            outcome.language,
+            outcome.metadata,
+        )
+    )
+
+
+def _time(seconds: float) -> datetime:
+    """To the millisecond; a timestamp that no calendar holds (the broker takes any) counts as 1970."""
+    try:
+        return datetime.fromtimestamp(round(seconds, 3), UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _has_lone_surrogate(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

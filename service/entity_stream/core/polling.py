@@ -1,0 +1,56 @@
+"""When to ask: learns how long jobs take, so that the first poll of most jobs is the last.
+
+An answer that was there at the first poll pulls the wait before it down a little; one that was not
+sets it to the age at which it was. Jobs that were submitted before the wait last changed teach
+nothing more: a window full of jobs in step would else move it by as many steps at once.
+"""
+
+FIRST_GUESS = 1.0
+"""Seconds until the first poll of the first job: recorded jobs took 0.7 to 2.3 s (contract, section 2.6)."""
+
+SHORTEST, LONGEST = 0.01, 15.0
+"""Seconds between two polls of one job, at the least and at the most."""
+
+DOWN = 0.98
+"""What an answer that was there makes of the wait."""
+
+PATIENCE = 8.0
+"""A job that still runs is asked for again after this part of its age: asked late by an eighth at the most."""
+
+
+class Polling:
+    """The learned wait before the first poll, and the waits after it."""
+
+    __slots__ = ("_changed", "_first")
+
+    def __init__(self, first: float = FIRST_GUESS) -> None:
+        """Start with a guess, in seconds."""
+        self._first = first
+        self._changed = 0.0
+
+    def first(self) -> float:
+        """Seconds from submit to the first poll."""
+        return self._first
+
+    def again(self, age: float) -> float:
+        """Seconds until the next poll of a job that still runs `age` seconds after its submit."""
+        return min(LONGEST, max(SHORTEST, age / PATIENCE))
+
+    def learn(self, submitted: float, ended: float, polls: int) -> None:
+        """See a job that was submitted at one time and found ended, by its `polls`-th poll, at another."""
+        if submitted < self._changed:
+            return
+        wait = self._first * DOWN if polls == 1 else ended - submitted
+        self._first = min(LONGEST, max(SHORTEST, wait))
+        self._changed = ended
+
+    def __repr__(self) -> str:
+        return f"Polling(first={self._first:.3f})"
+
+
+def backoff(attempt: int, dice: float, base: float = 0.25, cap: float = 30.0) -> float:
+    """Seconds to wait after the `attempt`-th trouble in a row, from 0: half to all of a ceiling that doubles.
+
+    `dice` is a number in [0, 1), so that those who failed together do not come back together.
+    """
+    return min(cap, base * 2.0 ** min(attempt, 16)) * (0.5 + dice / 2)

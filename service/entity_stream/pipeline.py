@@ -1,0 +1,154 @@
+"""The whole service on one page.
+
+    read -> batch -> submit -> poll -> publish -> commit
+
+One task reads records and groups them, one task per batch carries it from submit to the job's end, one
+task per partition settles, which is publish and commit as one act. Read, permit, spawn, in that order: a
+full window stops reading. Trouble is a verdict, a value; an exception is a bug or a fatal configuration,
+leaves through the task group and ends the run. State that tasks share changes only between awaits.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+
+from entity_stream.calling import Calls
+from entity_stream.core import messages
+from entity_stream.core.batching import Batcher
+from entity_stream.core.model import Batch, Document, Partition, Reason, Record, Rejected
+from entity_stream.core.verdict import Again, Done, Halve
+from entity_stream.plan import Plan, Vitals
+from entity_stream.ports import Fetched, Language, Ledger, Source
+from entity_stream.tenure import Tenures
+
+IDLE = 0.5
+"""Seconds that a read waits for records at the most when no batch is open."""
+
+
+class Line:
+    """The service between its three ports, from its making to its `stop`."""
+
+    def __init__(self, source: Source, language: Language, ledger: Ledger, plan: Plan, stop: asyncio.Event) -> None:
+        self._source, self._plan, self._stop = source, plan, stop
+        self._tenures = Tenures(ledger, plan.order)
+        self._batcher = Batcher(plan.limits)
+        self._calls = Calls(language, plan, self._tenures.ours, stop)
+        self._window = asyncio.Semaphore(plan.window)
+        source.on_revoke(self._release)
+
+    async def run(self) -> int:
+        """Serve until the stop, then drain. Return how many records are left to whoever reads next."""
+        async with asyncio.TaskGroup() as settlers:
+            try:
+                async with asyncio.timeout(None) as drain, asyncio.TaskGroup() as batches:
+                    reading = batches.create_task(self._read(batches, settlers))
+                    await self._stop.wait()
+                    reading.cancel()
+                    drain.reschedule(_now() + self._plan.drain_for)
+            except TimeoutError:
+                pass  # jobs still in flight: their records are read again
+            return await self._tenures.release(list(self._tenures.unfinished()), self._plan.release_for)
+
+    async def _read(self, batches: asyncio.TaskGroup, settlers: asyncio.TaskGroup) -> None:
+        """Read, permit, spawn."""
+        async for batch in self._full_batches(settlers):
+            await self._window.acquire()  # the window is full: stop reading until a job ends
+            batches.create_task(self._carry(batch))
+
+    async def _full_batches(self, settlers: asyncio.TaskGroup) -> AsyncIterator[Batch]:
+        """Group records as they arrive; what is still open at the stop is left to the next reader."""
+        while True:
+            began = _now()
+            fetched = await self._fetch()
+            for claim in fetched.claims:
+                self._tenures.claim(claim, settlers)
+            for record in fetched.records:
+                for batch in self._take(record):
+                    yield batch
+            while due := self._batcher.due(began):  # what waited for a permit may still be filled by the next read
+                yield due
+
+    async def _fetch(self) -> Fetched:
+        """Read; but when memory is full, wait for room as long as the open batch may wait."""
+        patience = self._batcher.patience(_now())
+        wait = IDLE if patience is None else patience
+        if self._tenures.bytes_held() < self._plan.memory:
+            return await self._source.read(wait)
+        self._tenures.room.clear()
+        try:
+            async with asyncio.timeout(wait):
+                await self._tenures.room.wait()
+        except TimeoutError:
+            pass  # the open batch is due
+        return Fetched()
+
+    def _take(self, record: Record) -> list[Batch]:
+        """Begin a record; return the batches that are full with it."""
+        if not self._tenures.begin(record):
+            return []
+        match messages.decode(record):
+            case Document() as document:
+                return self._batcher.add(document, _now())
+            case outcome:
+                self._tenures.finish([outcome])
+                return []
+
+    async def _carry(self, batch: Batch) -> None:
+        try:
+            await self._annotate(batch)
+        finally:
+            self._window.release()
+
+    async def _annotate(self, batch: Batch) -> None:
+        """Run a batch as one job. What it does not bring is submitted again, then halved, alone at last rejected."""
+        reason = NO_JOB
+        for _ in range(self._plan.attempts):
+            submitted = await self._calls.submit(batch)
+            if submitted is None:
+                return
+            job, batch = submitted
+            if isinstance(job, Halve):
+                reason = job.reason
+                break
+            match await self._calls.poll(job, batch):
+                case Done(judged):
+                    self._tenures.finish(judged.outcomes)
+                    batch, reason = judged.missing, MISSING
+                case Again(cause):
+                    reason = Reason("job-failed", cause)
+                case None:
+                    return
+            if not batch:
+                return
+        await self._halve(batch, reason)
+
+    async def _halve(self, batch: Batch, reason: Reason) -> None:
+        if len(batch) == 1:
+            self._tenures.finish([Rejected(batch[0].record, reason)])
+            return
+        middle = len(batch) // 2
+        await self._annotate(batch[:middle])
+        await self._annotate(batch[middle:])
+
+    async def _release(self, partitions: Collection[Partition]) -> None:
+        """Let partitions go, with all that is open or unsettled of them."""
+        self._batcher.drop(partitions)
+        await self._tenures.release(partitions, self._plan.release_for)
+
+    def vitals(self) -> Vitals:
+        """Look, without touching."""
+        return Vitals(
+            unfinished=self._tenures.unfinished(),
+            in_flight=self._calls.in_flight,
+            bytes_held=self._tenures.bytes_held(),
+            draining=self._stop.is_set(),
+            parked=self._calls.parked,
+            frozen=self._calls.frozen(),
+        )
+
+
+NO_JOB = Reason("no-job", "no job was run for this document")
+MISSING = Reason("missing-result", "the jobs it was part of ended without a result for this document")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

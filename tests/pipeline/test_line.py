@@ -1,0 +1,368 @@
+"""The pipeline in random worlds and virtual time. The ledger asserts at every commit; see worlds.py."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entity_stream.core.batching import Limits
+from entity_stream.core.model import Annotated, Batch, Job, Partition, Record
+from entity_stream.core.ordering import Order
+from entity_stream.core.verdict import PollVerdict, SubmitVerdict
+from entity_stream.pipeline import Line
+from entity_stream.plan import Plan
+from tests import virtual_time
+from tests.pipeline.worlds import TOPIC, CheckingLedger, Endpoint, Faults, Log, LogSource, fits, now, records
+
+PLAN = Plan(limits=Limits(linger=0.2), window=8, calls_per_minute=6_000, drain_for=30, overdue=600)
+CALM = Faults()
+WORLDS = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+
+faults = st.builds(
+    Faults,
+    trouble=st.sampled_from([0.0, 0.1, 0.4]),
+    job=st.sampled_from([0.0, 0.1]),
+    missing=st.sampled_from([0.0, 0.1]),
+    acknowledgement=st.sampled_from([0.0, 0.3]),
+    outage=st.sampled_from([(0.0, 0.0), (10.0, 400.0)]),
+    parked=st.sampled_from([(0.0, 0.0), (15.0, 3_600.0)]),
+)
+
+
+class World:
+    """One log, and as many lives of the line on it as a test wants."""
+
+    def __init__(self, seed: int, count: int, faults: Faults = CALM, plan: Plan = PLAN, odd: float = 0.1) -> None:
+        self.rng = random.Random(seed)
+        self.plan, self.faults = plan, faults
+        self.log = Log(records(self.rng, count, odd=odd))
+        self.endpoint = Endpoint(self.rng, faults)
+        self.stop = asyncio.Event()
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a new life: all that a crash loses is made anew."""
+        self.stop = asyncio.Event()
+        self.endpoint.meet_a_new_process()
+        self.source = LogSource(self.log, self.rng, chunk=40)
+        self.ledger = CheckingLedger(self.log, self.rng, self.faults, self.plan.order)
+        self.line = Line(self.source, self.endpoint, self.ledger, self.plan, self.stop)
+        for index in self.log.epochs:
+            self.log.epochs[index] += 1
+
+    async def run_until(self, condition: Callable[[], bool], limit: float = 100_000.0) -> None:
+        async def watch() -> None:
+            while not condition():
+                assert now() < limit, f"stuck: {self.line.vitals()}"
+                await asyncio.sleep(0.5)
+            self.stop.set()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watch())
+            await self.line.run()
+
+    def assert_whole(self) -> None:
+        """Every record has the outcome it deserves."""
+        for index, log in self.log.records.items():
+            for record in log:
+                outcomes = self.log.published[index, record.offset]
+                assert outcomes
+                assert all(fits(record, outcome) for outcome in outcomes), (record, outcomes)
+
+
+@WORLDS
+@given(st.integers(), st.integers(0, 300), faults, st.sampled_from(Order))
+def test_every_record_gets_its_outcome_and_is_committed(seed: int, count: int, faults: Faults, order: Order) -> None:
+    """Through throttling, outages, failed jobs, lost acknowledgements and poison, nothing is lost or doubled."""
+
+    async def main() -> None:
+        world = World(seed, count, faults, Plan(**{**PLAN_FIELDS, "order": order}))
+        await world.run_until(world.log.finished)
+        world.assert_whole()
+        assert all(len(outcomes) == 1 for outcomes in world.log.published.values())
+
+    virtual_time.run(main())
+
+
+@WORLDS
+@given(st.integers(), st.lists(st.floats(0, 60), min_size=1, max_size=4), faults, st.sampled_from([0.0, 1.0, 30.0]))
+def test_a_stop_at_any_moment_loses_nothing(seed: int, lives: list[float], faults: Faults, drain_for: float) -> None:
+    """Stopped at random moments and started again, the line ends within its limits and brings every record home."""
+
+    async def main() -> None:
+        world = World(seed, 200, faults, Plan(**{**PLAN_FIELDS, "drain_for": drain_for}))
+        for life in lives:
+            stop_at = now() + life
+            await world.run_until(lambda at=stop_at: now() >= at)  # type: ignore[misc]
+            assert now() <= stop_at + 1 + drain_for + world.plan.release_for
+            world.begin()
+        await world.run_until(world.log.finished)
+        world.assert_whole()
+
+    virtual_time.run(main())
+
+
+@WORLDS
+@given(st.integers(), st.floats(0, 60), faults)
+def test_a_crash_at_any_moment_loses_nothing(seed: int, when: float, faults: Faults) -> None:
+    """Cancelled with no chance to settle anything, the next life brings every record home."""
+
+    async def main() -> None:
+        world = World(seed, 200, faults)
+        crashing = asyncio.create_task(world.line.run())
+        await asyncio.sleep(when)
+        crashing.cancel()
+        await asyncio.gather(crashing, return_exceptions=True)
+        assert len(asyncio.all_tasks()) == 1, "a task outlived its group"
+        world.begin()
+        await world.run_until(world.log.finished)
+        world.assert_whole()
+
+    virtual_time.run(main())
+
+
+@WORLDS
+@given(st.integers(), st.lists(st.tuples(st.floats(0, 20), st.sets(st.integers(0, 2))), max_size=5), faults)
+def test_a_revoked_partition_is_settled_by_its_next_owner_only(
+    seed: int, revocations: list[tuple[float, set[int]]], faults: Faults
+) -> None:
+    """Partitions taken away at any moment are read again from what was committed; the old epoch commits nothing."""
+
+    async def main() -> None:
+        world = World(seed, 300, faults)
+
+        async def rebalance() -> None:
+            for pause, indexes in revocations:
+                await asyncio.sleep(pause)
+                if not world.stop.is_set():
+                    await world.source.rebalance(indexes)
+
+        async with asyncio.TaskGroup() as group:
+            rebalancing = group.create_task(rebalance())
+            await world.run_until(lambda: world.log.finished() and rebalancing.done())
+        world.assert_whole()
+
+    virtual_time.run(main())
+
+
+PLAN_FIELDS = {name: getattr(PLAN, name) for name in PLAN.__struct_fields__}
+
+
+def plain(count: int, key: bytes | None = None, text: bytes = b"all is well") -> list[Record]:
+    value = b'{"text":"%s"}' % text
+    return [Record(Partition(TOPIC, 0), offset, key, value) for offset in range(count)]
+
+
+def calm_world(log: Log, plan: Plan = PLAN, duration: float = 5.0) -> World:
+    world = World(1, 0, plan=plan)
+    world.log = log
+    world.endpoint = Endpoint(world.rng, CALM, lambda: duration)
+    world.begin()
+    return world
+
+
+def test_the_window_is_filled_and_never_exceeded() -> None:
+    """With work waiting, exactly `window` jobs are in flight."""
+
+    async def main() -> None:
+        world = calm_world(Log(plain(2_000)))
+        await world.run_until(world.log.finished)
+        assert world.endpoint.peak == PLAN.window
+
+    virtual_time.run(main())
+
+
+def test_full_batches_are_submitted_full() -> None:
+    """A backlog in one partition goes out as batches of 25."""
+
+    async def main() -> None:
+        world = calm_world(Log(plain(1_000)))
+        await world.run_until(world.log.finished)
+        assert {len(batch) for _, batch in world.endpoint.submits[:-1]} == {25}
+
+    virtual_time.run(main())
+
+
+def test_an_outage_stops_reading() -> None:
+    """While nothing answers, no more is read than the window holds, and everything flows afterwards."""
+
+    async def main() -> None:
+        world = World(1, 5_000, Faults(outage=(0, 3_600)), odd=0.0)
+        read = []
+
+        async def look() -> None:
+            await asyncio.sleep(3_000)
+            read.append(world.source.reads)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(look())
+            await world.run_until(world.log.finished)
+        assert read[0] <= PLAN.window * 25 + 3 * 40 + 3 * 25
+
+    virtual_time.run(main())
+
+
+def test_memory_is_bounded_while_the_broker_is_away() -> None:
+    """Outcomes that cannot be settled stop the reading at the limit, and nothing is lost when the broker is back."""
+
+    async def main() -> None:
+        plan = Plan(**{**PLAN_FIELDS, "memory": 500_000})
+        world = calm_world(Log(plain(5_000, text=b"x" * 1_000)), plan, duration=0.1)
+        world.ledger.away = True
+        held = []
+
+        async def come_back() -> None:
+            for _ in range(300):
+                await asyncio.sleep(1)
+                held.append(world.line.vitals().bytes_held)
+            world.ledger.away = False
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(come_back())
+            await world.run_until(world.log.finished)
+        assert 500_000 <= max(held) <= 500_000 + 40 * 3_100
+
+    virtual_time.run(main())
+
+
+def test_a_refused_key_rejects_nothing() -> None:
+    """An hour of 401 parks the line, says why, costs few calls and no document."""
+
+    async def main() -> None:
+        world = World(3, 300, Faults(parked=(0, 3_600)), odd=0.0)
+        seen = set()
+
+        async def look() -> None:
+            for _ in range(35):
+                await asyncio.sleep(100)
+                seen.add(world.line.vitals().parked)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(look())
+            await world.run_until(world.log.finished)
+        assert seen == {"401: the key is refused"}
+        assert all(isinstance(o, Annotated) for outcomes in world.log.published.values() for o in outcomes)
+        assert world.line.vitals().parked is None
+
+    virtual_time.run(main())
+
+
+def test_halving_finds_one_poisoned_document_in_ten_further_calls() -> None:
+    """One poisoned document among 25 costs at most ten further submits, and no good one is rejected or billed twice."""
+
+    async def main() -> None:
+        log = plain(25)
+        log[17] = Record(log[17].partition, 17, None, b'{"text":"poison"}')
+        world = calm_world(Log(log))
+        calls = []
+        submit = world.endpoint.submit
+
+        async def counting(batch: Batch) -> SubmitVerdict:
+            calls.append(batch)
+            return await submit(batch)
+
+        world.endpoint.submit = counting  # type: ignore[method-assign]
+        await world.run_until(world.log.finished)
+        world.assert_whole()
+        assert len(calls) <= 11
+        billed = [document.record.offset for _, batch in world.endpoint.submits for document in batch]
+        assert sorted(billed) == [offset for offset in range(25) if offset != 17]
+
+    virtual_time.run(main())
+
+
+def test_a_stuck_key_holds_back_only_itself() -> None:
+    """While one job runs for long, records of other keys are published and the position waits."""
+
+    async def main() -> None:
+        slow, quick = (
+            plain(25, b"slow"),
+            [Record(Partition(TOPIC, 0), 25 + n, b"quick", b'{"text":"a"}') for n in range(50)],
+        )
+        world = calm_world(Log([*slow, *quick]))
+        durations = iter([1_000.0, 1.0, 1.0])
+        world.endpoint = Endpoint(world.rng, CALM, lambda: next(durations))
+        world.begin()
+        await world.run_until(lambda: now() > 100)
+        assert {offset for _, offset in world.log.published} == set(range(25, 75))
+        assert world.log.committed[0] == 0
+
+    virtual_time.run(main())
+
+
+def test_after_the_stop_nothing_is_submitted() -> None:
+    """What waits for a slot, a retry or a permit when the stop comes is left to the next reader."""
+
+    async def main() -> None:
+        world = World(3, 3_000, Faults(trouble=0.3))
+        await world.run_until(lambda: now() >= 20)
+        assert world.endpoint.submits
+        assert max(at for at, _ in world.endpoint.submits) <= 20.6
+
+    virtual_time.run(main())
+
+
+def test_a_bug_ends_the_run() -> None:
+    """An unexpected exception leaves the line, whatever task it came from."""
+
+    async def main() -> None:
+        world = calm_world(Log(plain(10)))
+
+        async def broken(job: Job, batch: Batch) -> PollVerdict:
+            raise ZeroDivisionError
+
+        world.endpoint.poll = broken  # type: ignore[method-assign]
+        with pytest.raises(ExceptionGroup) as raised:
+            await world.line.run()
+        assert raised.group_contains(ZeroDivisionError)
+
+    virtual_time.run(main())
+
+
+def test_a_failing_ledger_ends_the_run_without_another_commit() -> None:
+    """When a settle fails, nothing is committed by anybody after it."""
+
+    async def main() -> None:
+        world = calm_world(Log(plain(100)), duration=1.0)
+
+        async def broken(*_: object) -> None:
+            raise ZeroDivisionError
+
+        world.ledger.settle = broken  # type: ignore[method-assign, assignment]
+        with pytest.raises(ExceptionGroup) as raised:
+            await world.line.run()
+        assert raised.group_contains(ZeroDivisionError)
+        assert world.log.committed[0] == 0
+        assert len(asyncio.all_tasks()) == 1
+
+    virtual_time.run(main())
+
+
+def test_an_overdue_job_is_submitted_again() -> None:
+    """A job that never ends is given up after `overdue` seconds, and its documents are submitted again."""
+
+    async def main() -> None:
+        world = calm_world(Log(plain(3)))
+        durations = iter([1e9, 1.0])
+        world.endpoint = Endpoint(world.rng, CALM, lambda: next(durations))
+        world.begin()
+        await world.run_until(world.log.finished)
+        assert len(world.endpoint.submits) == 2
+        assert world.endpoint.submits[1][0] >= PLAN.overdue
+
+    virtual_time.run(main())
+
+
+def test_the_first_poll_learns_when_to_ask() -> None:
+    """With jobs of a steady length, nearly every job is asked for once, soon after it has ended."""
+
+    async def main() -> None:
+        world = calm_world(Log(plain(20_000)), duration=3.0)
+        await world.run_until(world.log.finished)
+        polls = [world.endpoint.polls[f"job-{n}"] for n in range(400, 800)]
+        assert sum(polls) / len(polls) < 1.3
+
+    virtual_time.run(main())

@@ -1,0 +1,263 @@
+"""The outside of the pipeline, in memory: a log, an endpoint and a ledger that asserts at every commit.
+
+Faults come from a seed. The ledger keeps the promises by checking them when they could first be broken:
+nothing is committed that is not published, no key is published out of order, nothing of an old epoch counts.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+
+from msgspec import Struct, json
+
+from entity_stream.core.model import Annotated, Batch, Deleted, Job, Model, Outcome, Partition, Reason, Record, Rejected
+from entity_stream.core.ordering import Order
+from entity_stream.core.verdict import (
+    Again,
+    Done,
+    Freeze,
+    Halve,
+    Judged,
+    Park,
+    PollVerdict,
+    Running,
+    SubmitVerdict,
+    Wait,
+)
+from entity_stream.ports import Claim, Fetched, Release
+
+TOPIC = "in"
+MODEL = Model("project", "deployment")
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Faults(Struct, frozen=True):
+    """How often what goes wrong; each a probability per call unless it says otherwise."""
+
+    trouble: float = 0.0  # 429, 5xx or silence, on submit and on poll
+    job: float = 0.0  # a job that fails, vanishes or is cancelled
+    missing: float = 0.0  # a result without one of its ids, per document
+    acknowledgement: float = 0.0  # a settle that is done but whose answer is lost: the ledger does it again
+    outage: tuple[float, float] = (0.0, 0.0)  # seconds from and until nothing answers
+    parked: tuple[float, float] = (0.0, 0.0)  # seconds from and until the key is refused
+
+
+class Log:
+    """The input topic: what every reader of it shares, and what survives a crash."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records: dict[int, list[Record]] = defaultdict(list)
+        for record in records:
+            self.records[record.partition.index].append(record)
+        self.committed: dict[int, int] = dict.fromkeys(self.records, 0)
+        self.published: dict[tuple[int, int], list[Outcome]] = defaultdict(list)
+        self.epochs: dict[int, int] = dict.fromkeys(self.records, 0)
+
+    def end(self) -> dict[int, int]:
+        """The position of each partition once all of it is finished."""
+        return {index: records[-1].offset + 1 for index, records in self.records.items()}
+
+    def finished(self) -> bool:
+        return self.committed == self.end()
+
+
+class LogSource:
+    """Reads the log in chunks; partitions can be taken away and given back."""
+
+    def __init__(self, log: Log, rng: random.Random, chunk: int) -> None:
+        self.log, self._rng, self._chunk = log, rng, chunk
+        self.held: dict[Partition, int] = {}  # the index in records of what is read next
+        self._unclaimed = list(log.records)
+        self._release: Release | None = None
+        self.reads = 0
+
+    def on_revoke(self, release: Release) -> None:
+        self._release = release
+
+    async def rebalance(self, indexes: Collection[int]) -> None:
+        """Take partitions away and give them back, as a new epoch, at what was committed."""
+        gone = [partition for partition in self.held if partition.index in indexes]
+        assert self._release
+        await self._release(gone)
+        for partition in gone:
+            self.log.epochs[partition.index] += 1
+            del self.held[partition]
+        self._unclaimed += [partition.index for partition in gone]
+
+    async def read(self, wait: float) -> Fetched:
+        await asyncio.sleep(0.01)
+        claims = []
+        while self._unclaimed:
+            index = self._unclaimed.pop()
+            partition = Partition(TOPIC, index, self.log.epochs[index])
+            position = self.log.committed[index]
+            self.held[partition] = sum(record.offset < position for record in self.log.records[index])
+            claims.append(Claim(partition, position, b""))
+        records = [record for partition in self.held for record in self._some(partition)]
+        if not records:
+            await asyncio.sleep(wait)
+        self.reads += len(records)
+        return Fetched(claims, records)
+
+    def _some(self, partition: Partition) -> list[Record]:
+        start = self.held[partition]
+        self.held[partition] = start + self._rng.randint(0, self._chunk)
+        some = self.log.records[partition.index][start : self.held[partition]]
+        self.held[partition] = start + len(some)
+        return [Record(partition, r.offset, r.key, r.value, r.headers, r.timestamp) for r in some]
+
+
+class Endpoint:
+    """Answers with verdicts. What a document's text says is what becomes of it."""
+
+    def __init__(self, rng: random.Random, faults: Faults, duration: Callable[[], float] | None = None) -> None:
+        self._rng, self._faults = rng, faults
+        self._duration = duration or (lambda: rng.uniform(0.1, 20.0))
+        self._ends: dict[str, float] = {}
+        self._frozen = {"submit": 0.0, "poll": 0.0}
+        self._spared: dict[str, int] = defaultdict(int)  # faults that a document has suffered
+        self.submits: list[tuple[float, Batch]] = []
+        self.polls: dict[str, int] = defaultdict(int)
+        self.under_way = self.peak = 0
+
+    def meet_a_new_process(self) -> None:
+        """Forgive whoever was told to wait: a new process knows nothing of it."""
+        self._frozen = {"submit": 0.0, "poll": 0.0}
+
+    async def submit(self, batch: Batch) -> SubmitVerdict:
+        assert batch
+        assert len(batch) <= 25
+        if trouble := await self._trouble("submit"):
+            return trouble
+        if any(document.text == "poison" for document in batch):
+            return Halve(Reason("InvalidDocument", "poison"))
+        job = Job(f"job-{len(self.submits)}", "test")
+        self.submits.append((now(), batch))
+        self._ends[job.id] = now() + self._duration()
+        self.under_way += 1
+        self.peak = max(self.peak, self.under_way)
+        return Done(job)
+
+    async def poll(self, job: Job, batch: Batch) -> PollVerdict:
+        self.polls[job.id] += 1
+        if trouble := await self._trouble("poll"):
+            return trouble
+        if now() < self._ends[job.id]:
+            return Running()
+        self.under_way -= 1
+        if self._rng.random() < self._faults.job and self._spare(batch):
+            return Again("InternalServerError: failed", certain=self._rng.random() < 0.5)
+        missing = tuple(d for d in batch if self._rng.random() < self._faults.missing and self._spare((d,)))
+        return Done(Judged(tuple(self._outcome(d.record, d.text, d.id) for d in batch if d not in missing), missing))
+
+    def _outcome(self, record: Record, text: str, name: str) -> Outcome:
+        if text == "refused":
+            return Rejected(record, Reason("UnsupportedLanguageCode", "refused"))
+        return Annotated(record, name, (), MODEL)
+
+    def _spare(self, batch: Batch) -> bool:
+        """Let no document suffer so often that it would be given up."""
+        if any(self._spared[document.wire_id] >= 2 for document in batch):
+            return False
+        for document in batch:
+            self._spared[document.wire_id] += 1
+        return True
+
+    async def _trouble(self, operation: str) -> Wait | Freeze | Park | None:
+        assert now() >= self._frozen[operation], f"{operation} was called while it was frozen"
+        await asyncio.sleep(0.05)
+        if self._faults.outage[0] <= now() < self._faults.outage[1]:
+            return Wait("outage")
+        if self._faults.parked[0] <= now() < self._faults.parked[1]:
+            return Park("401: the key is refused")
+        if self._rng.random() >= self._faults.trouble:
+            return None
+        if self._rng.random() < 0.5:
+            return Wait("503")
+        if self._rng.random() < 0.5:
+            return Freeze("429", None)
+        seconds = self._rng.uniform(0.5, 5.0)
+        self._frozen[operation] = max(self._frozen[operation], now() + seconds)
+        return Freeze("429", seconds)
+
+
+class CheckingLedger:
+    """Publishes and commits into the log, and checks every promise at every commit."""
+
+    def __init__(self, log: Log, rng: random.Random, faults: Faults, order: Order) -> None:
+        self._log, self._rng, self._faults, self._order = log, rng, faults, order
+        self._under_way: set[Partition] = set()
+        self._highest: dict[tuple[Partition, bytes | None], int] = {}  # offset published, per lane and epoch
+        self._barrier: dict[tuple[Partition, bytes | None], int] = {}  # offset of the tombstone published last
+        self.away = False
+        self.settles = 0
+
+    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
+        assert partition not in self._under_way, "two settles of one partition at once"
+        self._under_way.add(partition)
+        try:
+            while self.away:
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
+            self._publish(partition, outcomes)
+            await asyncio.sleep(0.01)
+            if self._rng.random() < self._faults.acknowledgement:
+                await asyncio.sleep(1.0)
+            self._commit(partition, position)
+            self.settles += 1
+        finally:
+            self._under_way.discard(partition)
+
+    def _publish(self, partition: Partition, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            record = outcome.record
+            assert record.partition == partition
+            self._log.published[partition.index, record.offset].append(outcome)
+            if record.key is not None or self._order is Order.PARTITION:
+                self._check_order(record, (partition, None if self._order is Order.PARTITION else record.key))
+
+    def _check_order(self, record: Record, lane: tuple[Partition, bytes | None]) -> None:
+        alone = self._order is not Order.UNORDERED or record.value is None
+        behind = self._highest if alone else self._barrier
+        assert behind.get(lane, -1) < record.offset, f"{lane}: {record.offset} is out of order"
+        self._highest[lane] = max(record.offset, self._highest.get(lane, -1))
+        if record.value is None:
+            self._barrier[lane] = record.offset
+
+    def _commit(self, partition: Partition, position: int) -> None:
+        index = partition.index
+        assert partition.epoch == self._log.epochs[index], "a commit of an epoch that has ended"
+        assert position >= self._log.committed[index], "the position went back"
+        for record in self._log.records[index]:
+            if self._log.committed[index] <= record.offset < position:
+                assert self._log.published[index, record.offset], f"{index}:{record.offset} is not published"
+        self._log.committed[index] = position
+
+
+def records(rng: random.Random, count: int, partitions: int = 3, keys: int = 8, odd: float = 0.1) -> list[Record]:
+    """Documents in random places, with gaps; some poisoned, refused, broken or deleted, as their value says."""
+    offsets = dict.fromkeys(range(partitions), 0)
+    made = []
+    for _ in range(count):
+        index = rng.randrange(partitions)
+        offsets[index] += rng.choice([1, 1, 1, 5])
+        key = rng.choice([None, *(b"key-%d" % n for n in range(keys))])
+        text = rng.choice(["poison", "refused"]) if rng.random() < odd else "all is well"
+        value: bytes | None = json.encode({"text": text})
+        if rng.random() < odd / 2:
+            value = rng.choice([None, b"\xff", b"{}", b""])
+        made.append(Record(Partition(TOPIC, index), offsets[index], key, value))
+    return made
+
+
+def fits(record: Record, outcome: Outcome) -> bool:
+    """Tell whether an outcome is what the record deserves."""
+    if record.value is None:
+        return isinstance(outcome, Deleted if record.key is not None else Rejected)
+    if record.value == json.encode({"text": "all is well"}):
+        return isinstance(outcome, Annotated)
+    return isinstance(outcome, Rejected)
