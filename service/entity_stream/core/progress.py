@@ -4,6 +4,8 @@ Offsets are tracked as seen and unfinished, never as a range of expected ones: h
 compaction and transaction markers need no special case, and a finished record costs nothing.
 """
 
+from msgspec import Struct
+
 
 class Progress:
     """One partition's records: finished in any order, committed up to the first unfinished one."""
@@ -37,3 +39,27 @@ class Progress:
 
     def __repr__(self) -> str:
         return f"Progress(position={self.position}, next={self._next}, unfinished={len(self)})"
+
+
+class Begin(Struct, frozen=True):
+    """Where the reading of a partition begins, and what that says about its past."""
+
+    position: int
+    lost: int = 0
+    """Offsets that the broker deleted before they were read."""
+    replaced: bool = False
+    """The log is not the one that was committed."""
+
+    @property
+    def trusted(self) -> bool:
+        """Tell whether the journal that was committed beside the position still speaks of this log."""
+        return not self.replaced
+
+
+def begin(committed: int | None, first: int, end: int) -> Begin:
+    """Decide where to begin: `first` is the first offset of the log, `end` the one behind its last."""
+    if committed is None:
+        return Begin(first)
+    if committed > end:
+        return Begin(first, replaced=True)
+    return Begin(max(committed, first), lost=max(0, first - committed))

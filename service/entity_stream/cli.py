@@ -1,0 +1,217 @@
+"""The commands; wiring only. A user's mistake is told in words on stderr, with exit code 2 and no stack trace."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from entity_stream.core.mistake import Mistake
+
+T = TypeVar("T")
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BaseException as error:
+        if (mistakes := list(_mistakes(error))) and len(mistakes) == len(list(_leaves(error))):
+            return _tell(mistakes, as_json=getattr(options, "json", False))
+        raise
+    return code
+
+
+def _serve(options: argparse.Namespace) -> int:
+    """Load the settings, then serve until SIGTERM or SIGINT."""
+    from entity_stream import serving
+    from entity_stream.edges import logs
+    from entity_stream.settings import load
+
+    settings = load(options.config)
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    logs.configure(settings.log_level, as_json=as_json)
+
+    def announce(address: str) -> None:
+        Console(stderr=True, highlight=False).print(f"metrics {address}/metrics, probes {address}/readyz {address}/livez")
+
+    setup = serving.setup_of(settings)
+    _until_stopped(lambda stop: serving.serve(setup, stop, announce))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Validate the settings; with --connect also ask broker and endpoint."""
+    from entity_stream.settings import load
+
+    settings = load(options.config)
+    if not options.connect:
+        return _report([("settings", None)], as_json=options.json)
+    from entity_stream import serving
+    from entity_stream.edges import logs
+
+    logs.configure("critical", as_json=False)
+    findings = asyncio.run(serving.ask(serving.setup_of(settings)))
+    return _report([("settings", None), *((f.asked, f.mistake) for f in findings)], as_json=options.json)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    """Run broker, engine and service on this machine."""
+    from entity_stream.demo.run import Demo, Options
+    from entity_stream.edges import logs
+
+    logs.configure(options.log_level, as_json=False)
+    wanted = Options(options.documents, options.once, options.json, options.rate, options.port)
+    return _until_stopped(lambda stop: Demo(wanted, stop).run())
+
+
+def _engine_serve(options: argparse.Namespace) -> int:
+    """Serve a model as a Language resource until SIGTERM or SIGINT."""
+    from entity_stream.engine import commands
+
+    model = options.model or commands.sample_model(Path.home() / ".cache" / "entity-stream")
+    key = options.key_file.read_text(encoding="utf-8").strip() if options.key_file else None
+    serving = commands.ServeOptions(
+        options.host, options.port, model, options.project, options.deployment, key, workers=options.workers
+    )
+    _until_stopped(lambda stop: commands.serve(serving, stop, lambda address: print(f"engine {address}", flush=True)))
+    return 0
+
+
+def _engine_train(options: argparse.Namespace) -> int:
+    """Train a model on labelled documents and say how good it is on those it has not seen."""
+    from entity_stream.engine import commands
+
+    console = Console(stderr=True, highlight=False)
+    score = commands.train(options.labels, options.documents, options.out, console.print)
+    _print_score(score, as_json=options.json)
+    return 0
+
+
+def _print_score(score: object, *, as_json: bool) -> None:
+    raise NotImplementedError
+
+
+def _until_stopped(run: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+    """Run a coroutine with an event that the first SIGINT or SIGTERM sets; the second SIGINT interrupts at once."""
+
+    async def watched() -> T:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def ask_to_stop() -> None:
+            stop.set()
+            loop.remove_signal_handler(signal.SIGINT)
+
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, ask_to_stop)
+        return await run(stop)
+
+    return asyncio.run(watched())
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Go through what a task group raised, down to the exceptions themselves."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _mistakes(error: BaseException) -> Iterator[Mistake]:
+    return (leaf for leaf in _leaves(error) if isinstance(leaf, Mistake))
+
+
+def _tell(mistakes: Sequence[Mistake], *, as_json: bool) -> int:
+    """Print every mistake: what, where, and how to mend it."""
+    if as_json:
+        for mistake in mistakes:
+            told = {"what": mistake.what, "where": mistake.where, "fix": mistake.fix}
+            print(json.dumps({"mistake": told}), file=sys.stderr)
+        return 2
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for mistake in mistakes:
+        console.print(f"[bold red]error:[/bold red] {escape(mistake.what)}")
+        console.print(f"  where: {escape(mistake.where)}")
+        console.print(f"  fix:   {escape(mistake.fix)}")
+    return 2
+
+
+def _report(findings: Sequence[tuple[str, Mistake | None]], *, as_json: bool) -> int:
+    """Print what was asked and what came of it; 2 when something has to be mended."""
+    mistakes = [mistake for _, mistake in findings if mistake]
+    if as_json:
+        for asked, mistake in findings:
+            told = mistake and {"what": mistake.what, "where": mistake.where, "fix": mistake.fix}
+            print(json.dumps({"asked": asked, "good": mistake is None, "mistake": told}))
+        return 2 if mistakes else 0
+    console = Console(highlight=False, soft_wrap=True)
+    for asked, mistake in findings:
+        console.print(f"{'[red]✗[/red]' if mistake else '[green]✓[/green]'} {escape(asked)}")
+    return _tell(mistakes, as_json=False) if mistakes else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="entity-stream", description=__doc__.split(";")[0] if __doc__ else None)
+    parser.add_argument("--version", action="version", version=f"entity-stream {version('entity-stream')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="read, annotate and publish until told to stop")
+    _add_config(serve)
+    serve.set_defaults(command=_serve)
+
+    check = commands.add_parser("check", help="say whether the configuration is right, and every mistake in it")
+    _add_config(check)
+    check.add_argument("--connect", action="store_true", help="also ask the broker and the endpoint")
+    check.add_argument("--json", action="store_true", help="one JSON object a line")
+    check.set_defaults(command=_check)
+
+    _add_demo(commands.add_parser("demo", help="run broker, engine and service on this machine, with nothing else needed"))
+    _add_engine(commands.add_parser("engine", help="the self-hosted Language server"))
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as NAME=value lines; the environment wins")
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument("--documents", type=Path, metavar="FILE|DIR", help="a folder of .txt files, or JSON Lines; default: the sample")
+    demo.add_argument("--once", action="store_true", help="end when every document has an outcome")
+    demo.add_argument("--json", action="store_true", help="published messages as JSON Lines on stdout, nothing else there")
+    demo.add_argument("--rate", type=float, metavar="N", help="documents a second; default: as fast as they come out")
+    demo.add_argument("--port", type=int, default=0, help="of metrics and probes; default: any that is free")
+    demo.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"], help="default: warning")
+    demo.set_defaults(command=_demo)
+
+
+def _add_engine(engine: argparse.ArgumentParser) -> None:
+    commands = engine.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve a model; without --model, one trained on the sample")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=5000)
+    serve.add_argument("--model", type=Path, metavar="FILE")
+    serve.add_argument("--project", default="incidents")
+    serve.add_argument("--deployment", default="production")
+    serve.add_argument("--key-file", type=Path, metavar="FILE", help="holds the key that clients must send; default: any key")
+    serve.add_argument("--workers", type=int, default=1, help="processes that run the model; 0: none but this one")
+    serve.set_defaults(command=_engine_serve)
+    train = commands.add_parser("train", help="train a model and print its score on held-out documents")
+    train.add_argument("labels", type=Path, help="a labels file in the format of Azure AI Language")
+    train.add_argument("--documents", type=Path, required=True, metavar="DIR", help="the folder its locations are in")
+    train.add_argument("--out", type=Path, default=Path("model"), help="where to save the model; default: ./model")
+    train.add_argument("--json", action="store_true", help="the score as one JSON object")
+    train.set_defaults(command=_engine_train)

@@ -1,0 +1,82 @@
+"""The user's own input as records: a folder of text files, one text file, or JSON Lines.
+
+What is not a document is sent all the same, as it is: the service says what is wrong with it.
+"""
+
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from entity_stream.core.mistake import Mistake
+
+
+class Fed(Struct, frozen=True):
+    """One record that goes into the input topic."""
+
+    key: bytes
+    value: bytes
+
+
+class _Named(Struct):
+    id: str | None = None
+
+
+def read(path: Path) -> Iterator[Fed]:
+    """Read what the user names, a record at a time. Raises Mistake."""
+    try:
+        if path.is_dir():
+            yield from _folder(path)
+        elif path.suffix in {".txt", ".md", ".text"}:
+            yield _text(path, path.name)
+        else:
+            yield from _lines(path)
+    except OSError as error:
+        raise Mistake(
+            f"cannot read {error.filename or path}: {error.strerror}",
+            "--documents",
+            "Name a file or a folder that can be read.",
+        ) from error
+
+
+def sample(folder: Path, *, endlessly: bool) -> Iterator[Fed]:
+    """Read the packaged sample, once or over and over."""
+    reports = [_text(path, path.stem) for path in sorted(folder.iterdir())]
+    return cycle(reports) if endlessly else iter(reports)
+
+
+def _folder(folder: Path) -> Iterator[Fed]:
+    paths = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    if not paths:
+        raise Mistake(
+            f"no .txt file below {folder}", "--documents", "Name a folder of text files, or a JSON Lines file."
+        )
+    for path in paths:
+        yield _text(path, str(path.relative_to(folder)))
+
+
+def _text(path: Path, name: str) -> Fed:
+    """Wrap a text file, its line ends untouched; what is not UTF-8 goes as it is."""
+    raw = path.read_bytes()
+    try:
+        value = msgspec.json.encode({"id": name, "text": raw.decode("utf-8")})
+    except UnicodeDecodeError:
+        value = raw
+    return Fed(name.encode("utf-8", "replace"), value)
+
+
+def _lines(path: Path) -> Iterator[Fed]:
+    """Read JSON Lines; a line without an id of its own is called by its file and number."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if value := line.strip():
+                yield Fed((_id(value) or f"{path.name}:{number}").encode("utf-8", "replace"), value)
+
+
+def _id(value: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(value, type=_Named).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,220 @@
+"""Running the demo: broker, engine, service, feeder and viewer in one event loop, ended in that order reversed."""
+
+import asyncio
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from msgspec import Struct
+from rich.console import Console
+from rich.status import Status
+
+from entity_stream.core.batching import Limits
+from entity_stream.core.messages import Message, Topics
+from entity_stream.core.rendering import render
+from entity_stream.demo import documents, screen
+from entity_stream.demo.broker import PARTITIONS, embedded_broker
+from entity_stream.demo.feeder import LARGEST, Place, Tally, feed
+from entity_stream.engine import commands
+from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
+from entity_stream.sample import DOCUMENTS
+from entity_stream.serving import Setup, serve
+
+INPUT, TOPICS = "documents", Topics("entities", "entities.dead-letter")
+PROJECT, DEPLOYMENT, KEY = "incidents", "production", "demo"
+SAMPLE_RATE = 4.0
+"""Documents a second of the sample, so that a person can read along."""
+
+STATUS_EVERY = 0.25
+"""Seconds between two updates of the running line."""
+
+CACHE = Path.home() / ".cache" / "entity-stream"
+"""Where the model that the first run trained is kept for the next."""
+
+
+class Options(Struct, frozen=True):
+    """What the user asks of the demo."""
+
+    documents: Path | None = None
+    once: bool = False
+    as_json: bool = False
+    rate: float | None = None
+    """Documents a second; None: as fast as they come out, or so that one can read along for the sample."""
+    port: int = 0
+    """Of metrics and probes; 0: any."""
+
+
+class _Outcome(Struct):
+    """The part of an entities message that says what it is about."""
+
+    source: "_Source"
+
+
+class _Source(Struct):
+    partition: int
+    offset: int
+
+
+class Demo:
+    """One run."""
+
+    def __init__(self, options: Options, stop: asyncio.Event) -> None:
+        self._options, self._stop = options, stop
+        self._tally = Tally()
+        self._outcomes: Counter[str] = Counter()
+        self._palette = screen.Palette()
+        self._console = Console(stderr=options.as_json, highlight=False)
+        self._addresses: dict[str, str] = {}
+        self._began = time.monotonic()
+
+    async def run(self) -> int:
+        """Run until the stop, or with `once` until all has an outcome; return the exit code."""
+        with (
+            embedded_broker() as bootstrap,
+            self._console.status("training the model on the labelled sample") as status,
+        ):
+            engine_port, engine_stop, service_stop = _free_port(), asyncio.Event(), asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                service = group.create_task(
+                    serve(_setup(bootstrap, engine_port, self._options.port), service_stop, self._announce("metrics"))
+                )
+                model = await asyncio.to_thread(commands.sample_model, CACHE)
+                engine = commands.ServeOptions("127.0.0.1", engine_port, model, PROJECT, DEPLOYMENT, KEY, workers=1)
+                group.create_task(commands.serve(engine, engine_stop, self._announce("engine")))
+                async with _viewer(bootstrap) as viewer:
+                    viewing = group.create_task(self._view(viewer, status))
+                    await self._feed_until_stopped(bootstrap)
+                    service_stop.set()
+                    await service
+                    await self._catch_up(viewer)
+                    viewing.cancel()
+                engine_stop.set()
+        return self._conclude()
+
+    async def _feed_until_stopped(self, bootstrap: str) -> None:
+        async with _producer(bootstrap) as producer, asyncio.TaskGroup() as group:
+            feeding = group.create_task(feed(producer, INPUT, self._documents(), self._tally, self._rate()))
+            while not self._stop.is_set() and not (self._options.once and self._tally.complete):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await self._stop.wait()
+            feeding.cancel()
+
+    def _documents(self) -> Iterator[documents.Fed]:
+        if self._options.documents:
+            return documents.read(self._options.documents)
+        return documents.sample(DOCUMENTS, endlessly=not self._options.once)
+
+    def _rate(self) -> float | None:
+        reading_along = not self._options.documents and not self._options.once
+        return self._options.rate or (SAMPLE_RATE if reading_along else None)
+
+    def _announce(self, what: str) -> Callable[[str], None]:
+        def announce(address: str) -> None:
+            self._addresses[what] = address
+            shown = f"{address}/metrics" if what == "metrics" else address
+            self._console.print(f"[bold]{what}[/bold] {shown}")
+
+        return announce
+
+    async def _view(self, viewer: AIOKafkaConsumer, status: Status) -> None:
+        while True:
+            fetched = await viewer.getmany(timeout_ms=int(STATUS_EVERY * 1000), max_records=200)
+            for records in fetched.values():
+                for record in records:
+                    self._show(record)
+            status.update(self._running_line())
+
+    def _show(self, record: ConsumerRecord[bytes, bytes]) -> None:
+        message = Message(record.topic, record.key, record.value, tuple(record.headers))
+        is_letter = record.topic == TOPICS.dead_letter
+        if (known := self._tally.settled(_place(message, is_letter=is_letter), rejected=is_letter)) is None:
+            return
+        fed, seconds = known
+        self._outcomes["rejected" if is_letter else "annotated"] += 1
+        if self._options.as_json:
+            sys.stdout.buffer.write(render(message, TOPICS) + b"\n")
+            sys.stdout.buffer.flush()
+        elif is_letter:
+            self._console.print(screen.rejected(message))
+        else:
+            text = msgspec.json.decode(fed.value)["text"]
+            self._console.print(screen.annotated(message, text, seconds, self._palette))
+
+    def _running_line(self) -> str:
+        tally, seconds = self._tally, time.monotonic() - self._began
+        return (
+            f"{tally.out} of {tally.fed} documents out, {tally.rejected} dead letters, "
+            f"{tally.out / seconds:.0f} documents/s, lag {tally.pending}; "
+            + "; ".join(f"{what} {address}" for what, address in self._addresses.items())
+        )
+
+    async def _catch_up(self, viewer: AIOKafkaConsumer) -> None:
+        """Let the viewer see all that was published before it goes."""
+        ends = await viewer.end_offsets(_everywhere())
+        while [place for place, end in ends.items() if await viewer.position(place) < end]:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.01)
+
+    def _conclude(self) -> int:
+        screen.summary(self._console, self._outcomes, time.monotonic() - self._began)
+        for name, size in self._tally.too_large:
+            self._console.print(f"[red]not sent:[/red] {name} has {size} bytes, a broker takes {LARGEST} at most")
+        return 1 if self._tally.too_large else 0
+
+
+def _setup(bootstrap: str, engine_port: int, http_port: int) -> Setup:
+    return Setup(
+        plan=Plan(limits=Limits(linger=0.05), window=16, calls_per_minute=60_000),
+        input_topic=INPUT,
+        topics=TOPICS,
+        kafka=KafkaConnection(bootstrap, group="demo"),
+        language=LanguageEndpoint(f"http://127.0.0.1:{engine_port}", KEY, PROJECT, DEPLOYMENT),
+        watch=Watch("127.0.0.1", http_port),
+    )
+
+
+def _place(message: Message, *, is_letter: bool) -> Place:
+    if is_letter:
+        headers = dict(message.headers)
+        return Place(int(headers["entity-stream-partition"] or 0), int(headers["entity-stream-offset"] or 0))
+    source = msgspec.json.decode(message.value or b"", type=_Outcome).source
+    return Place(source.partition, source.offset)
+
+
+def _everywhere() -> list[TopicPartition]:
+    return [
+        TopicPartition(topic, index) for topic in (TOPICS.output, TOPICS.dead_letter) for index in range(PARTITIONS)
+    ]
+
+
+@asynccontextmanager
+async def _viewer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Read both topics from their start."""
+    viewer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=50)
+    await viewer.start()
+    try:
+        for topic in (TOPICS.output, TOPICS.dead_letter):
+            await viewer._client._wait_on_metadata(topic)  # noqa: SLF001 (naming a topic makes it, in this broker)
+        viewer.assign(_everywhere())
+        yield viewer
+    finally:
+        await viewer.stop()
+
+
+@asynccontextmanager
+async def _producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=2 * LARGEST) as producer:
+        yield producer
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

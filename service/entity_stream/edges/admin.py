@@ -1,0 +1,154 @@
+"""Asking broker and endpoint whether they would let us work, without writing, reading or paying anything."""
+
+from collections.abc import Collection
+
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
+from msgspec import Struct
+
+from entity_stream.core.mistake import Mistake
+from entity_stream.core.wire.errors import explain as explain_answer
+from entity_stream.core.wire.runtime import job_path
+from entity_stream.edges.kafka_connection import client_options, connected, explain
+from entity_stream.plan import KafkaConnection, LanguageEndpoint
+
+NO_SUCH_ACKS = 2
+"""A broker checks permission first, then refuses this number of acknowledgements: nothing is ever written."""
+
+NO_SUCH_JOB = "00000000-0000-0000-0000-000000000000"
+"""Asked for to see whether the key is taken: 404 says it is."""
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was asked, and what came of it."""
+
+    asked: str
+    mistake: Mistake | None = None
+
+    @property
+    def good(self) -> bool:
+        """Tell whether it is as it should be."""
+        return self.mistake is None
+
+
+async def require_topics(client: AIOKafkaClient, connection: KafkaConnection, topics: Collection[str]) -> None:
+    """Raise the Mistake that names the first topic which is not there, or not for us."""
+    for topic in topics:
+        if mistake := await _topic_mistake(client, connection, topic):
+            raise mistake
+
+
+async def _topic_mistake(client: AIOKafkaClient, connection: KafkaConnection, topic: str) -> Mistake | None:
+    await client.add_topic(topic)
+    await client.force_metadata_update()
+    if topic in client.cluster.unauthorized_topics:
+        return explain(errors.TopicAuthorizationFailedError(topic), connection)
+    if not client.cluster.partitions_for_topic(topic):
+        return explain(errors.UnknownTopicOrPartitionError(topic), connection)
+    return None
+
+
+async def ask_kafka(connection: KafkaConnection, reads: str, writes: Collection[str]) -> list[Finding]:
+    """Log in; look for the topics; try to read, to commit and to write, in ways that change nothing."""
+    producer = AIOKafkaProducer(**client_options(connection))
+    try:
+        await connected(producer.start(), connection)
+    except Mistake as mistake:
+        await producer.stop()
+        return [Finding("Kafka: log in", mistake)]
+    findings = [Finding("Kafka: log in")]
+    try:
+        findings.append(Finding(f"Kafka: read '{reads}'", await _may_read(producer.client, connection, reads)))
+        findings += [
+            Finding(f"Kafka: write '{topic}'", await _may_write(producer, connection, topic)) for topic in writes
+        ]
+    finally:
+        await producer.stop()
+    return findings
+
+
+async def _may_read(client: AIOKafkaClient, connection: KafkaConnection, topic: str) -> Mistake | None:
+    """Fetch from the end of one partition, and look up the group's position there."""
+    if mistake := await _topic_mistake(client, connection, topic):
+        return mistake
+    consumer = AIOKafkaConsumer(group_id=connection.group, enable_auto_commit=False, **client_options(connection))
+    place = TopicPartition(topic, min(client.cluster.partitions_for_topic(topic)))
+    try:
+        await connected(consumer.start(), connection)
+        consumer.assign([place])
+        await consumer.committed(place)
+        await consumer.seek_to_end(place)
+        await consumer.getmany(timeout_ms=500)
+    except errors.KafkaError as error:
+        return explain(error, connection)
+    except Mistake as mistake:
+        return mistake
+    finally:
+        await consumer.stop()
+    return None
+
+
+async def _may_write(producer: AIOKafkaProducer, connection: KafkaConnection, topic: str) -> Mistake | None:
+    """Offer one record with a number of acknowledgements that no broker takes."""
+    client = producer.client
+    if mistake := await _topic_mistake(client, connection, topic):
+        return mistake
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=None, value=b"")
+    batch.close()
+    index = min(client.cluster.partitions_for_topic(topic))
+    leader = client.cluster.leader_for_partition(TopicPartition(topic, index))
+    request = ProduceRequest(None, NO_SUCH_ACKS, 1_000, [(topic, [(index, bytes(batch._build()))])])  # noqa: SLF001
+    response = await client.send(leader, request)
+    error = errors.for_code(response.topics[0][1][0][1])
+    return explain(error(topic), connection) if error is errors.TopicAuthorizationFailedError else None
+
+
+async def ask_language(client: httpx.AsyncClient, endpoint: LanguageEndpoint) -> list[Finding]:
+    """Ask for a job that cannot exist, then for the deployment."""
+    reached = await _ask(client, job_path(NO_SUCH_JOB, endpoint.api_version), endpoint)
+    if isinstance(reached, Mistake):
+        return [Finding(f"Language: reach {endpoint.url}", reached)]
+    findings = [Finding(f"Language: reach {endpoint.url}"), Finding("Language: key", _key_mistake(reached, endpoint))]
+    if findings[-1].good:
+        path = (
+            f"/language/authoring/analyze-text/projects/{endpoint.project}/deployments/{endpoint.deployment}"
+            f"?api-version={endpoint.api_version}"
+        )
+        answer = await _ask(client, path, endpoint)
+        name = f"Language: deployment '{endpoint.deployment}' of project '{endpoint.project}'"
+        findings.append(Finding(name, _deployment_mistake(answer, endpoint)))
+    return findings
+
+
+async def _ask(client: httpx.AsyncClient, path: str, endpoint: LanguageEndpoint) -> httpx.Response | Mistake:
+    try:
+        return await client.get(path)
+    except httpx.TransportError as error:
+        return Mistake(
+            f"no answer: {error or type(error).__name__}",
+            f"ENTITY_STREAM_LANGUAGE_ENDPOINT={endpoint.url}",
+            "Is the endpoint up, the address right, and the network open to it?",
+        )
+
+
+def _key_mistake(answer: httpx.Response, endpoint: LanguageEndpoint) -> Mistake | None:
+    if answer.status_code not in {401, 403}:
+        return None
+    return Mistake(
+        f"HTTP {answer.status_code}: {explain_answer(answer.status_code, answer.content).message}",
+        "ENTITY_STREAM_LANGUAGE_KEY",
+        f"Give a key of the resource at {endpoint.url}.",
+    )
+
+
+def _deployment_mistake(answer: httpx.Response | Mistake, endpoint: LanguageEndpoint) -> Mistake | None:
+    if isinstance(answer, Mistake) or answer.status_code == 200:
+        return answer if isinstance(answer, Mistake) else None
+    return Mistake(
+        f"HTTP {answer.status_code}: {explain_answer(answer.status_code, answer.content).message}",
+        "ENTITY_STREAM_LANGUAGE_PROJECT, ENTITY_STREAM_LANGUAGE_DEPLOYMENT",
+        f"Deploy a model of project '{endpoint.project}' as '{endpoint.deployment}', or correct the names.",
+    )

@@ -1,0 +1,164 @@
+"""Records from a Kafka topic, through a consumer group; every assignment is a new epoch.
+
+The rebalance callback only marks. Before a record of a new assignment is taken, the positions of all
+its partitions are read, all are sought back to and named, with no await in between: what was fetched
+before that is dropped, and only because it will be fetched again.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition, errors
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
+from entity_stream.core.model import Partition, Record
+from entity_stream.core.progress import Begin, begin
+from entity_stream.edges.kafka_connection import client_options
+from entity_stream.edges.telemetry import Metrics
+from entity_stream.plan import KafkaConnection
+from entity_stream.ports import Claim, Fetched, Release
+
+log = structlog.get_logger("entity_stream.kafka")
+
+ONE_READ = 500
+"""Records of one read at the most; the rest waits in the client's buffer."""
+
+PREFETCH = 1 << 20
+"""Bytes the client fetches ahead, per partition."""
+
+NEVER = 2**31 - 1
+"""Milliseconds after which the client would leave the group for want of a poll: our own watchdog judges that."""
+
+
+def new_consumer(connection: KafkaConnection) -> AIOKafkaConsumer:
+    """Make the consumer that a source reads with and a ledger commits with."""
+    session = int(connection.session_timeout * 1000)
+    return AIOKafkaConsumer(
+        group_id=connection.group,
+        group_instance_id=connection.group_instance_id,
+        enable_auto_commit=False,
+        auto_offset_reset="none",  # 'earliest' would hide what retention deleted before we read it
+        isolation_level="read_committed",
+        max_poll_interval_ms=NEVER,
+        session_timeout_ms=session,
+        heartbeat_interval_ms=session // 10,
+        rebalance_timeout_ms=session,
+        max_partition_fetch_bytes=PREFETCH,
+        fetch_max_bytes=8 * PREFETCH,
+        fetch_max_wait_ms=100,
+        partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        **client_options(connection),
+    )
+
+
+class KafkaSource:
+    """One topic's partitions, as the group assigns them to this replica."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, topic: str, metrics: Metrics) -> None:
+        self._consumer, self._topic, self._metrics = consumer, topic, metrics
+        self._epoch = 0
+        self._names: dict[TopicPartition, Partition] = {}
+        self._assigned: Collection[TopicPartition] | None = None  # marked by the callback, claimed by the next read
+        self._release: Release | None = None
+        self.joined = False
+        """The group has spoken, whether or not it gave us partitions."""
+
+    def on_revoke(self, release: Release) -> None:
+        """Join the group; `release` is awaited before partitions go to another member."""
+        self._release = release
+        self._consumer.subscribe([self._topic], listener=_Listener(self))
+
+    async def read(self, wait: float) -> Fetched:
+        """Return claims of a new assignment, then records."""
+        if (assigned := self._assigned) is not None:
+            return Fetched(claims=await self._claim(assigned))
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=int(wait * 1000), max_records=ONE_READ)
+        except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
+            await self._begin_again(error)
+            return Fetched()
+        if self._marked():
+            return Fetched()  # fetched before the seek: it comes again after it
+        return Fetched(records=self._records(fetched))
+
+    def lags(self, positions: Mapping[Partition, int]) -> dict[tuple[str, int], int]:
+        """Offsets between the position of each partition and the end of its log, as far as it is known."""
+        ends = {tp: self._consumer.highwater(tp) for tp, name in self._names.items() if name in positions}
+        return {
+            (tp.topic, tp.partition): max(0, end - positions[self._names[tp]])
+            for tp, end in ends.items()
+            if end is not None
+        }
+
+    async def revoked(self) -> None:
+        """Let everything go: rebalancing is eager, what is kept is assigned anew."""
+        names, self._names, self._assigned, self.joined = list(self._names.values()), {}, None, False
+        if names and self._release:
+            await self._release(names)
+
+    def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Mark; no record is taken before the next read has claimed."""
+        self._assigned = frozenset(partitions)
+
+    async def _claim(self, assigned: Collection[TopicPartition]) -> Sequence[Claim]:
+        """Read positions and journals of all, then seek all and name the epoch, with no await in between."""
+        committed = await self._consumer._coordinator.fetch_committed_offsets(list(assigned))  # noqa: SLF001 (`committed` hides the journal)
+        starts = await self._consumer.beginning_offsets(list(assigned))
+        ends = await self._consumer.end_offsets(list(assigned))
+        if self._assigned is not assigned:
+            return ()  # assigned anew meanwhile: the next read claims that
+        self._assigned, self.joined, claims = None, True, []
+        self._epoch += 1
+        for tp in sorted(assigned):
+            commit = committed.get(tp)
+            first = begin(commit.offset if commit else None, starts[tp], ends[tp])
+            self._consumer.seek(tp, first.position)
+            self._names[tp] = Partition(tp.topic, tp.partition, self._epoch)
+            self._tell(tp, first)
+            journal = commit.metadata.encode() if commit and first.trusted else b""
+            claims.append(Claim(self._names[tp], first.position, journal))
+        log.info("read.assigned", topic=self._topic, partitions=[claim.partition.index for claim in claims])
+        return claims
+
+    def _tell(self, tp: TopicPartition, first: Begin) -> None:
+        place = {"topic": tp.topic, "partition": str(tp.partition)}
+        if first.lost:
+            self._metrics.count("lost_to_retention", first.lost, **place)
+            log.error("read.lost_to_retention", offsets=first.lost, position=first.position, **place)
+        if first.replaced:
+            self._metrics.count("logs_replaced", **place)
+            log.error("read.log_replaced", position=first.position, **place)
+
+    def _marked(self) -> bool:
+        return self._assigned is not None
+
+    async def _begin_again(self, error: errors.KafkaError) -> None:
+        """Claim anew: the broker deleted what we were about to read, or had no position for a partition."""
+        if not self._marked():
+            log.warning("read.out_of_range", error=str(error))
+            await self.revoked()
+            self._assigned = frozenset(self._consumer.assignment())
+
+    def _records(self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord[Any, Any]]]) -> list[Record]:
+        now = asyncio.get_running_loop().time()
+        return [
+            Record(name, r.offset, r.key, r.value, tuple(r.headers), r.timestamp, now)
+            for tp, records in fetched.items()
+            if (name := self._names.get(tp))
+            for r in records
+        ]
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Hands the callbacks of the group on; aiokafka asks for a subclass."""
+
+    def __init__(self, source: KafkaSource) -> None:
+        self._source = source
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002 (all go)
+        await self._source.revoked()
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._source.assigned(assigned)

@@ -1,0 +1,139 @@
+"""The analyze endpoint over HTTP: one request, one answer, one verdict; no retry is hidden in here.
+
+httpx's API over aiohttp's transport, imported here only. Of what the endpoint answers only a job id and
+a page number are used, so the key travels to no host but the one that is configured.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from entity_stream.core.mistake import Mistake
+from entity_stream.core.model import Batch, Job
+from entity_stream.core.quota import Operation
+from entity_stream.core.verdict import (
+    Answer,
+    Done,
+    Judged,
+    PollVerdict,
+    Silence,
+    SubmitVerdict,
+    judge,
+    on_submit,
+    possibly_billed,
+    read_page,
+)
+from entity_stream.core.wire.runtime import JobState, encode_submit, job_path, submit_path
+from entity_stream.core.wire.shapes import MOST_DOCUMENTS
+from entity_stream.edges.telemetry import Metrics
+from entity_stream.plan import LanguageEndpoint
+
+LARGEST_ANSWER = 32_000_000
+"""Bytes of one answer that are read; 25 documents of 5,000 characters with an entity in every word stay below it."""
+
+MOST_PAGES = 50
+"""Pages of one result that are asked for: more than 25 documents can have, however short the pages."""
+
+NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""After these the endpoint cannot have seen the request. httpx's own names do not tell: a connection that was
+refused and one that was lost in the middle both come as ConnectTimeout; what aiohttp said is their cause."""
+
+
+@asynccontextmanager
+async def connect(endpoint: LanguageEndpoint, connections: int) -> AsyncIterator[httpx.AsyncClient]:
+    """Hold up to `connections` connections to the endpoint open until the block ends."""
+    transport = AiohttpTransport(
+        verify=_trust(endpoint),
+        trust_env=False,
+        limits=httpx.Limits(max_connections=connections, keepalive_expiry=60.0),
+    )
+    headers = {"Ocp-Apim-Subscription-Key": endpoint.key, "Content-Type": "application/json", "Accept-Encoding": "gzip"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url=endpoint.url, headers=headers, timeout=endpoint.timeout
+    ) as client:
+        yield client
+
+
+def _trust(endpoint: LanguageEndpoint) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=endpoint.ca_file)
+    except (ssl.SSLError, OSError) as error:
+        raise Mistake(
+            f"the authority's certificate cannot be used: {error}", "ENTITY_STREAM_LANGUAGE_CA_FILE", "Give a PEM file."
+        ) from error
+
+
+class HttpLanguage:
+    """One Language resource."""
+
+    def __init__(self, client: httpx.AsyncClient, endpoint: LanguageEndpoint, metrics: Metrics) -> None:
+        self._client, self._endpoint, self._metrics = client, endpoint, metrics
+
+    async def submit(self, batch: Batch) -> SubmitVerdict:
+        """Submit a batch as one job."""
+        body = encode_submit(batch, self._endpoint.project, self._endpoint.deployment)
+        answer = await self._call(Operation.SUBMIT, "POST", submit_path(self._endpoint.api_version), body)
+        if possibly_billed(answer):
+            self._metrics.count("possibly_billed", len(batch))
+        return on_submit(answer, self._endpoint.resource, time.time())
+
+    async def poll(self, job: Job, batch: Batch) -> PollVerdict:
+        """Ask for a job's result, page by page until the last."""
+        pages: list[JobState] = []
+        top, skip = MOST_DOCUMENTS, 0
+        while len(pages) < MOST_PAGES:
+            path = job_path(job.id, self._endpoint.api_version, top, skip)
+            page = read_page(await self._call(Operation.POLL, "GET", path), time.time())
+            if not isinstance(page, JobState):
+                return page
+            pages.append(page)
+            if page.next_page is None or page.next_page.skip <= skip:
+                break
+            top, skip = page.next_page
+        return Done(self._judge(batch, pages))
+
+    def _judge(self, batch: Batch, pages: list[JobState]) -> Judged:
+        judged = judge(batch, pages)
+        self._metrics.count("missing_results", len(judged.missing))
+        return judged
+
+    async def _call(self, operation: Operation, method: str, path: str, body: bytes | None = None) -> Answer | Silence:
+        """Send one request; return what came back, or why nothing did."""
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._endpoint.timeout):
+                answer: Answer | Silence = await self._exchange(method, path, body)
+        except TimeoutError:
+            answer = Silence(f"no answer within {self._endpoint.timeout:g} s", sent=True)
+        except (httpx.TransportError, aiohttp.ClientError) as error:
+            answer = Silence(_words(error), sent=not isinstance(error.__cause__, NOT_SENT))
+        self._metrics.observe("stage_seconds", time.perf_counter() - began, stage=operation)
+        status = str(answer.status) if isinstance(answer, Answer) else "silence"
+        self._metrics.count("calls", operation=operation, status=status)
+        if status == "429":
+            self._metrics.count("throttled", operation=operation)
+        return answer
+
+    async def _exchange(self, method: str, path: str, body: bytes | None) -> Answer | Silence:
+        async with self._client.stream(method, path, content=body) as response:
+            chunks, size = [], 0
+            async for chunk in response.aiter_bytes():
+                chunks.append(chunk)
+                if (size := size + len(chunk)) > LARGEST_ANSWER:
+                    return Silence(f"an answer of more than {LARGEST_ANSWER} bytes", sent=True)
+            headers = response.headers
+            return Answer(
+                response.status_code, b"".join(chunks), headers.get("retry-after"), headers.get("operation-location")
+            )
+
+
+def _words(error: Exception) -> str:
+    """Say what happened to the connection. No part of a request is in these messages."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {cause}".rstrip(": ")

@@ -1,0 +1,218 @@
+"""Every metric with its sentence, and the wrappers that measure the ports from outside.
+
+What happens is counted here, what is is asked from the running line whenever somebody looks. The
+README's table is checked against this file.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from msgspec import Struct
+from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+
+from entity_stream.core.model import Annotated, Batch, Job, Outcome, Partition, Rejected
+from entity_stream.core.verdict import Again, Done, PollVerdict, SubmitVerdict
+from entity_stream.plan import Vitals
+from entity_stream.ports import Fetched, Language, Ledger, Release, Source
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+DOCUMENTS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 24.0, 25.0)
+
+COUNTERS = {
+    "records_read": ("Records read from the input topic.", ()),
+    "outcomes": ("Records whose outcome is published and committed.", ("outcome",)),
+    "rejected": ("Records sent to the dead-letter topic.", ("reason",)),
+    "calls": ("Requests to the API, by HTTP status, or 'silence' where no answer came.", ("operation", "status")),
+    "throttled": ("Requests that the API answered with 429.", ("operation",)),
+    "jobs": ("Jobs that ended: done with results, or again without.", ("end",)),
+    "missing_results": ("Documents that the result of their job did not speak of.", ()),
+    "possibly_billed": ("Documents of submits that may have been accepted although no answer says so.", ()),
+    "refused_by_broker": ("Outcomes that the broker would not take; they became dead letters.", ()),
+    "values_dropped": ("Dead letters too large for the broker, sent without their value.", ()),
+    "commits_refused": ("Commits that the group refused because it had rebalanced.", ()),
+    "lost_to_retention": ("Offsets deleted by the broker before they were read.", ("topic", "partition")),
+    "logs_replaced": (
+        "Partitions that ended below their committed position and are read anew.",
+        ("topic", "partition"),
+    ),
+    "restarts": ("Runs that lost their producer or a settle, and were started again from what is committed.", ()),
+}
+HISTOGRAMS = {
+    "stage_seconds": ("Time that one act of a stage took; batch: from the read to the submit.", ("stage",), SECONDS),
+    "latency_seconds": ("Time from a record's timestamp to the commit of its outcome.", (), SECONDS),
+    "batch_documents": ("Documents in one submit.", (), DOCUMENTS),
+}
+GAUGES = {
+    "jobs_in_flight": ("Jobs that the API accepted and that are not known to have ended.", ()),
+    "window_jobs": ("Jobs that may be in flight.", ()),
+    "held_bytes": ("Memory charged to records that are read and not settled.", ()),
+    "memory_bytes": ("Memory at which reading stops.", ()),
+    "partitions": ("Input partitions that are assigned to this replica.", ()),
+    "parked": ("1 while the API refuses key, project or deployment, and nothing is called.", ()),
+    "draining": ("1 from the stop to the end.", ()),
+    "frozen_seconds": ("Seconds until an operation may be called again.", ("operation",)),
+    "unfinished_records": ("Records that are read and not settled.", ("topic", "partition")),
+    "lag_records": ("Offsets between the committed position and the end of the partition.", ("topic", "partition")),
+}
+
+
+class Metrics:
+    """The metrics of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._counters = {
+            name: Counter(f"entity_stream_{name}", sentence, labels, registry=self.registry)
+            for name, (sentence, labels) in COUNTERS.items()
+        }
+        self._histograms = {
+            name: Histogram(f"entity_stream_{name}", sentence, labels, buckets=buckets, registry=self.registry)
+            for name, (sentence, labels, buckets) in HISTOGRAMS.items()
+        }
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Add to a counter of the table above."""
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Put a value into a histogram of the table above."""
+        histogram = self._histograms[name]
+        (histogram.labels(**labels) if labels else histogram).observe(value)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure one act of a stage, also one that fails."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe("stage_seconds", time.perf_counter() - began, stage=name)
+
+
+class Gauges:
+    """What a running line shows to whoever asks; a collector of prometheus-client."""
+
+    def __init__(
+        self, look: Callable[[], Vitals], lags: Callable[[], Mapping[tuple[str, int], int]], limits: "Limits"
+    ) -> None:
+        self._look, self._lags, self._limits = look, lags, limits
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Read every gauge of the table above once."""
+        values = self._values()
+        for name, (sentence, labels) in GAUGES.items():
+            family = GaugeMetricFamily(f"entity_stream_{name}", sentence, labels=labels)
+            for label_values, value in values[name].items():
+                family.add_metric(label_values, value)
+            yield family
+
+    def _values(self) -> dict[str, dict[tuple[str, ...], float]]:
+        vitals = self._look()
+        return {
+            "jobs_in_flight": {(): vitals.in_flight},
+            "window_jobs": {(): self._limits.window},
+            "held_bytes": {(): vitals.bytes_held},
+            "memory_bytes": {(): self._limits.memory},
+            "partitions": {(): len(vitals.unfinished)},
+            "parked": {(): vitals.parked is not None},
+            "draining": {(): vitals.draining},
+            "frozen_seconds": {(operation,): seconds for operation, seconds in vitals.frozen.items()},
+            "unfinished_records": {(p.topic, str(p.index)): count for p, count in vitals.unfinished.items()},
+            "lag_records": {(topic, str(index)): lag for (topic, index), lag in self._lags().items()},
+        }
+
+
+class Limits(Struct, frozen=True):
+    """What gauges are read against: jobs in flight, bytes held."""
+
+    window: int
+    memory: int
+
+
+class ObservedSource:
+    """Counts what a source brings and times what reads took that brought something."""
+
+    def __init__(self, source: Source, metrics: Metrics) -> None:
+        self._source, self._metrics = source, metrics
+
+    def on_revoke(self, release: Release) -> None:
+        """Pass on."""
+        self._source.on_revoke(release)
+
+    async def read(self, wait: float) -> Fetched:
+        """Pass on, and count the records."""
+        began = time.perf_counter()
+        fetched = await self._source.read(wait)
+        if fetched.records:
+            self._metrics.observe("stage_seconds", time.perf_counter() - began, stage="read")
+            self._metrics.count("records_read", len(fetched.records))
+        return fetched
+
+
+class ObservedLanguage:
+    """Measures batches as they are taken, and counts how jobs end."""
+
+    def __init__(self, language: Language, metrics: Metrics) -> None:
+        self._language, self._metrics = language, metrics
+
+    async def submit(self, batch: Batch) -> SubmitVerdict:
+        """Pass on, and measure the batch that was taken."""
+        now = asyncio.get_running_loop().time()
+        verdict = await self._language.submit(batch)
+        if isinstance(verdict, Done):
+            self._metrics.observe("stage_seconds", max(0.0, now - batch[0].record.read_at), stage="batch")
+            self._metrics.observe("batch_documents", len(batch))
+        return verdict
+
+    async def poll(self, job: Job, batch: Batch) -> PollVerdict:
+        """Pass on, and count how the job ended."""
+        verdict = await self._language.poll(job, batch)
+        if isinstance(verdict, Done | Again):
+            self._metrics.count("jobs", end=type(verdict).__name__.lower())
+        return verdict
+
+
+class ObservedLedger:
+    """Counts outcomes once they are committed, and how long they took from the record's timestamp."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
+        self._ledger, self._metrics = ledger, metrics
+
+    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
+        """Pass on, and count what is settled."""
+        await self._ledger.settle(partition, outcomes, position, journal)
+        now = time.time()
+        kinds = dict.fromkeys(("annotated", "rejected", "deleted"), 0)
+        for outcome in outcomes:
+            kinds[type(outcome).__name__.lower()] += 1
+            if isinstance(outcome, Rejected):
+                self._metrics.count("rejected", reason=outcome.reason.code)
+            elif isinstance(outcome, Annotated):
+                self._metrics.observe("latency_seconds", max(0.0, now - outcome.record.timestamp / 1000))
+        for kind, count in kinds.items():
+            self._metrics.count("outcomes", count, outcome=kind)
+
+
+class Metric(Struct, frozen=True):
+    """One row of the documentation."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    sentence: str
+
+
+def catalogue() -> list[Metric]:
+    """List every metric of ours, under the name that a scrape shows."""
+    rows = [Metric(f"entity_stream_{name}_total", "counter", labels, text) for name, (text, labels) in COUNTERS.items()]
+    rows += [
+        Metric(f"entity_stream_{name}", "histogram", labels, text) for name, (text, labels, _) in HISTOGRAMS.items()
+    ]
+    rows += [Metric(f"entity_stream_{name}", "gauge", labels, text) for name, (text, labels) in GAUGES.items()]
+    return rows

@@ -1,0 +1,161 @@
+"""Putting the service together: edges around a line, one life after another until the stop.
+
+A life ends early only when its producer or a settle is lost; the next one begins from what is committed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from msgspec import Struct
+
+from entity_stream.core.messages import Topics
+from entity_stream.core.mistake import Mistake
+from entity_stream.edges import admin, language_http
+from entity_stream.edges.health import serve_health
+from entity_stream.edges.kafka_connection import connected
+from entity_stream.edges.kafka_ledger import KafkaLedger, new_producer
+from entity_stream.edges.kafka_source import KafkaSource, new_consumer
+from entity_stream.edges.language_http import HttpLanguage
+from entity_stream.edges.telemetry import Gauges, Metrics, ObservedLanguage, ObservedLedger, ObservedSource
+from entity_stream.pipeline import Line
+from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
+from entity_stream.ports import Language, StartAgain
+from entity_stream.settings import Settings
+
+log = structlog.get_logger("entity_stream")
+
+FAREWELL = 10.0
+"""Seconds that a client may take to say goodbye to the brokers."""
+
+BREATH = 2.0
+"""Seconds between two lives."""
+
+
+class Setup(Struct, frozen=True):
+    """Everything a service is made of."""
+
+    plan: Plan
+    input_topic: str
+    topics: Topics
+    kafka: KafkaConnection
+    language: LanguageEndpoint
+    watch: Watch
+
+
+def setup_of(settings: Settings) -> Setup:
+    """Take a service's parts out of its settings."""
+    return Setup(
+        plan=settings.plan(),
+        input_topic=settings.input_topic,
+        topics=settings.topics(),
+        kafka=settings.kafka(),
+        language=settings.language(),
+        watch=settings.watch(),
+    )
+
+
+class Board:
+    """What keeps the service from being ready, in words."""
+
+    def __init__(self) -> None:
+        self._life: tuple[Line, KafkaLedger, KafkaSource] | None = None
+        self._waiting = "starting: connecting to the brokers"
+
+    def wait(self, reason: str) -> None:
+        """Say what has to happen before there is a line."""
+        self._life, self._waiting = None, reason
+
+    def live(self, line: Line, ledger: KafkaLedger, source: KafkaSource) -> None:
+        """Ask these from now on."""
+        self._life = line, ledger, source
+
+    def unready(self) -> list[str]:
+        """List the reasons; a replica without a partition is ready to take one."""
+        if self._life is None:
+            return [self._waiting]
+        line, ledger, source = self._life
+        vitals = line.vitals()
+        reasons = {
+            "draining: the service was told to stop": vitals.draining,
+            "joining: the group has not assigned partitions yet": not source.joined,
+            f"parked: {vitals.parked}": vitals.parked is not None,
+            f"publish: {ledger.trouble}": ledger.trouble is not None,
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
+
+async def serve(setup: Setup, stop: asyncio.Event, announce: Callable[[str], None]) -> None:
+    """Serve until the stop; `announce` is given the address of metrics and probes."""
+    metrics, board = Metrics(), Board()
+    async with (
+        serve_health(setup.watch.host, setup.watch.port, metrics.registry, board.unready) as address,
+        language_http.connect(setup.language, setup.plan.window * 2) as client,
+    ):
+        announce(address)
+        language = ObservedLanguage(HttpLanguage(client, setup.language, metrics), metrics)
+        await _live_once(setup, language, metrics, board, stop)
+        while not stop.is_set():
+            metrics.count("restarts")
+            await asyncio.sleep(BREATH)
+            try:
+                await _live_once(setup, language, metrics, board, stop)
+            except Mistake as mistake:  # it was right when we started: the brokers are away
+                board.wait(str(mistake))
+                log.warning("serve.cannot_start_again", reason=str(mistake))
+
+
+async def _live_once(setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:
+    """Live until the stop, or until what the run rests on is lost."""
+    try:
+        async with _line(setup, language, metrics, board, stop) as line:
+            log.info("serve.started", topic=setup.input_topic, group=setup.kafka.group)
+            left = await line.run()
+            log.info("serve.stopped", records_left=left)
+    except* StartAgain as lost:
+        board.wait("starting again: a producer or a settle was lost")
+        for error in lost.exceptions:
+            log.warning("serve.starting_again", reason=str(error))
+
+
+@asynccontextmanager
+async def _line(
+    setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event
+) -> AsyncIterator[Line]:
+    """Connect to the brokers and make a line; leave them when the block ends."""
+    async with AsyncExitStack() as stack:
+        producer = new_producer(setup.kafka)
+        stack.push_async_callback(_farewell, producer.stop)
+        await connected(producer.start(), setup.kafka)
+        await admin.require_topics(producer.client, setup.kafka, [setup.input_topic, *_outputs(setup.topics)])
+        consumer = new_consumer(setup.kafka)
+        stack.push_async_callback(_farewell, consumer.stop)
+        source = KafkaSource(consumer, setup.input_topic, metrics)
+        ledger = KafkaLedger(consumer, producer, setup.topics, metrics)
+        line = Line(ObservedSource(source, metrics), language, ObservedLedger(ledger, metrics), setup.plan, stop)
+        await connected(consumer.start(), setup.kafka)
+        gauges = Gauges(line.vitals, lambda: source.lags(ledger.positions), setup.plan)
+        metrics.registry.register(gauges)
+        stack.callback(metrics.registry.unregister, gauges)
+        board.live(line, ledger, source)
+        yield line
+
+
+async def ask(setup: Setup) -> list[admin.Finding]:
+    """Ask brokers and endpoint whether they would let this service work; nothing is written, read or paid."""
+    findings = await admin.ask_kafka(setup.kafka, setup.input_topic, _outputs(setup.topics))
+    async with language_http.connect(setup.language, connections=1) as client:
+        return findings + await admin.ask_language(client, setup.language)
+
+
+def _outputs(topics: Topics) -> list[str]:
+    return [topics.output, topics.dead_letter]
+
+
+async def _farewell(stop: Callable[[], "asyncio.Future[None]"]) -> None:
+    try:
+        async with asyncio.timeout(FAREWELL):
+            await stop()
+    except TimeoutError:
+        log.warning("serve.farewell_unanswered", seconds=FAREWELL)

@@ -1,0 +1,55 @@
+"""What operators ask over HTTP, on a real socket."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from entity_stream.core.mistake import Mistake
+from entity_stream.core.model import Partition
+from entity_stream.edges.health import serve_health
+from entity_stream.edges.telemetry import Gauges, Limits, Metrics, catalogue
+from entity_stream.plan import Vitals
+
+pytestmark = pytest.mark.asyncio
+
+VITALS = Vitals({Partition("in", 3, 7): 12}, in_flight=4, bytes_held=99, draining=False, parked="401", frozen={})
+
+
+async def test_readiness_says_why_not_in_words() -> None:
+    """503 with every reason while there is one, 200 when there is none; liveness does not care."""
+    reasons = ["parked: HTTP 401: the key is refused", "joining: no partitions yet"]
+    async with serve_health("127.0.0.1", 0, Metrics().registry, lambda: reasons) as address:
+        async with httpx.AsyncClient(base_url=address) as client:
+            answer = await client.get("/readyz")
+            assert answer.status_code == 503
+            assert all(reason in answer.text for reason in reasons)
+            assert (await client.get("/livez")).status_code == 200
+            reasons.clear()
+            assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_every_metric_of_the_catalogue_is_on_the_page() -> None:
+    """A scrape names each metric that the documentation lists, with the values of the running line."""
+    metrics = Metrics()
+    metrics.registry.register(Gauges(lambda: VITALS, lambda: {("in", 3): 5}, Limits(window=64, memory=1_000)))
+    async with serve_health("127.0.0.1", 0, metrics.registry, list) as address:
+        async with httpx.AsyncClient() as client:
+            page = (await client.get(f"{address}/metrics")).text
+    for metric in catalogue():
+        assert f"# TYPE {metric.name} {metric.kind}" in page
+        assert metric.sentence in page
+    assert 'entity_stream_unfinished_records{partition="3",topic="in"} 12.0' in page
+    assert 'entity_stream_lag_records{partition="3",topic="in"} 5.0' in page
+    assert "entity_stream_parked 1.0" in page
+
+
+async def test_a_port_in_use_is_a_mistake_in_words() -> None:
+    """The second to listen on a port is told which setting to change."""
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    with pytest.raises(Mistake, match=f"cannot listen on 127.0.0.1:{port}"):
+        async with serve_health("127.0.0.1", port, Metrics().registry, list):
+            raise AssertionError
+    taken.close()
+    await taken.wait_closed()
