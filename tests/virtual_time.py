@@ -1,10 +1,9 @@
 """An event loop whose clock jumps to the next timer when every task waits: an hour passes in milliseconds.
 
-The rule that keeps it honest: no time passes but by a timer, save for one tick a turn, so that whatever spins grows
-older too. What no timer can end is an error at once: tasks that wait for each other, a socket, a thread.
+The rule that keeps it honest: time passes by timers, and by one tick a turn, so that whatever spins grows older too.
+What no timer can end fails at once: tasks that wait for each other, a socket, a thread.
 
-    async def test_an_outage_of_an_hour() -> None: ...     below tests/pipeline, every async test runs in virtual time
-    virtual_time.run(story())                              from anywhere else, hypothesis tests among them
+Below tests/pipeline every async test runs in virtual time; elsewhere, and under hypothesis, `run` a coroutine.
 """
 
 import asyncio
@@ -13,71 +12,73 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
-
 TICK = 1e-6
-"""Seconds that a turn of the loop takes when something is ready to run."""
-
-DESCRIPTORS = 1
-"""What the selector of a loop without sockets watches: the pipe that wakes the loop for a signal."""
+"""Seconds that a turn of the loop takes while something is ready to run."""
 
 
 class Deadlock(RuntimeError):
-    """Every task waits and no timer is set: nothing can ever happen again."""
+    """Every task waits and no timer is set: nothing can happen any more."""
 
 
 class NotInVirtualTime(RuntimeError):
-    """Sockets and threads take real time, which a clock that jumps would run past."""
+    """Something was asked for that ends in its own time, which a clock that jumps would run past."""
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Starts at zero seconds. The same program takes the same time in every run."""
+    """Begins at zero seconds, and passes the same moments each time the same program runs."""
 
     def __init__(self) -> None:
-        self._clock = _JumpingClock(self._waiting)
+        self._clock = _JumpingClock(self._standstill)
         super().__init__(self._clock)
 
     def time(self) -> float:
-        """Seconds of virtual time since the loop was made."""
+        """Tell the virtual seconds since this loop was made."""
         return self._clock.now
 
     def run_in_executor(self, *_: object) -> NoReturn:
-        """Refuse: a thread ends at a moment that no timer knows."""
-        raise NotInVirtualTime("a thread was asked for: virtual time cannot wait for one")
+        """Refuse a thread."""
+        raise NotInVirtualTime("no thread can be waited for in virtual time")
 
-    def _waiting(self) -> list[str]:
-        return sorted(_whereabouts(task) for task in asyncio.all_tasks(self))
+    def _standstill(self) -> Deadlock:
+        waiting = sorted(f"{task.get_name()}: {_place(task)}" for task in asyncio.all_tasks(self))
+        return Deadlock("\n  ".join([f"after {self.time():.6f} s all wait and no timer is set:", *waiting]))
 
 
 class _JumpingClock(selectors.SelectSelector):
-    """Where a loop waits for the outside; here it is the clock that moves instead."""
+    """Takes the place where a loop waits for the world, and moves the clock instead."""
 
-    def __init__(self, waiting: Callable[[], list[str]]) -> None:
+    def __init__(self, standstill: Callable[[], Deadlock]) -> None:
         super().__init__()
         self.now = 0.0
-        self._waiting = waiting
+        self._standstill = standstill
+
+    def register(self, *descriptor: Any) -> selectors.SelectorKey:  # noqa: ANN401 - handed on as it comes
+        if self.get_map():  # the first is the pipe by which signals wake the loop
+            raise NotInVirtualTime("no socket can be waited for in virtual time")
+        return super().register(*descriptor)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if len(self.get_map()) > DESCRIPTORS:
-            raise NotInVirtualTime("a socket is open: virtual time cannot wait for one")
-        arrived = super().select(0)
-        if timeout is None and not arrived:
-            raise Deadlock(
-                "\n  ".join([f"at {self.now:.6f} s everything waits, no timer is set:", *self._waiting()])
-            )
-        self.now += max(timeout or 0.0, TICK)
-        return arrived
+        woken = super().select(0)
+        passes = 0.0 if woken else timeout
+        if passes is None:
+            raise self._standstill()
+        self.now += max(passes, TICK)
+        return woken
 
 
-def _whereabouts(task: asyncio.Task[Any]) -> str:
-    """Name a waiting task and the innermost line of its own that it waits in."""
-    frames = task.get_stack()
-    if not frames:
-        return f"{task.get_name()}: not started"
-    code = frames[-1].f_code
-    return f"{task.get_name()}: {code.co_filename}:{frames[-1].f_lineno} in {code.co_qualname}"
+def _place(task: asyncio.Task[Any]) -> str:
+    """Find where a task waits: the innermost line that is not asyncio's own."""
+    coroutine: Any = task.get_coro()
+    place = ""
+    while frame := getattr(coroutine, "cr_frame", None):
+        module = frame.f_globals["__name__"]
+        if not place or not module.startswith("asyncio."):
+            place = f"{module}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+        coroutine = coroutine.cr_await
+    return place
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine from the first second of a clock of its own, and return what it returns."""
+    """Run a coroutine in a virtual time of its own; return what it returns."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)

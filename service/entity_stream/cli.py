@@ -46,7 +46,9 @@ def _serve(options: argparse.Namespace) -> int:
     logs.configure(settings.log_level, as_json=as_json)
 
     def announce(address: str) -> None:
-        Console(stderr=True, highlight=False).print(f"metrics {address}/metrics, probes {address}/readyz {address}/livez")
+        Console(stderr=True, highlight=False).print(
+            f"metrics {address}/metrics, probes {address}/readyz {address}/livez"
+        )
 
     setup = serving.setup_of(settings)
     _until_stopped(lambda stop: serving.serve(setup, stop, announce))
@@ -179,22 +181,32 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="one JSON object a line")
     check.set_defaults(command=_check)
 
-    _add_demo(commands.add_parser("demo", help="run broker, engine and service on this machine, with nothing else needed"))
+    _add_demo(
+        commands.add_parser("demo", help="run broker, engine and service on this machine, with nothing else needed")
+    )
     _add_engine(commands.add_parser("engine", help="the self-hosted Language server"))
     return parser
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as NAME=value lines; the environment wins")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings as NAME=value lines; the environment wins"
+    )
 
 
 def _add_demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("--documents", type=Path, metavar="FILE|DIR", help="a folder of .txt files, or JSON Lines; default: the sample")
+    demo.add_argument(
+        "--documents", type=Path, metavar="FILE|DIR", help="a folder of .txt files, or JSON Lines; default: the sample"
+    )
     demo.add_argument("--once", action="store_true", help="end when every document has an outcome")
-    demo.add_argument("--json", action="store_true", help="published messages as JSON Lines on stdout, nothing else there")
+    demo.add_argument(
+        "--json", action="store_true", help="published messages as JSON Lines on stdout, nothing else there"
+    )
     demo.add_argument("--rate", type=float, metavar="N", help="documents a second; default: as fast as they come out")
     demo.add_argument("--port", type=int, default=0, help="of metrics and probes; default: any that is free")
-    demo.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"], help="default: warning")
+    demo.add_argument(
+        "--log-level", default="warning", choices=["debug", "info", "warning", "error"], help="default: warning"
+    )
     demo.set_defaults(command=_demo)
 
 
@@ -206,7 +218,9 @@ def _add_engine(engine: argparse.ArgumentParser) -> None:
     serve.add_argument("--model", type=Path, metavar="FILE")
     serve.add_argument("--project", default="incidents")
     serve.add_argument("--deployment", default="production")
-    serve.add_argument("--key-file", type=Path, metavar="FILE", help="holds the key that clients must send; default: any key")
+    serve.add_argument(
+        "--key-file", type=Path, metavar="FILE", help="holds the key that clients must send; default: any key"
+    )
     serve.add_argument("--workers", type=int, default=1, help="processes that run the model; 0: none but this one")
     serve.set_defaults(command=_engine_serve)
     train = commands.add_parser("train", help="train a model and print its score on held-out documents")

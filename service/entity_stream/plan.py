@@ -1,5 +1,9 @@
-"""Every number the pipeline obeys, and what can be seen of it while it runs. Times in seconds, sizes in bytes."""
+"""What the parts are told before they start, and what can be seen while they run. Times in seconds, sizes in bytes.
 
+A key or password is in no repr: a plan may be logged.
+"""
+
+import msgspec
 from msgspec import Struct
 
 from entity_stream.core.batching import Limits
@@ -46,3 +50,65 @@ class Vitals(Struct, frozen=True):
     """Why nothing is called until an operator mends it."""
     frozen: dict[Operation, float]
     """Seconds until an operation may be called again."""
+
+
+class KafkaConnection(Struct, frozen=True):
+    """How to reach the brokers, and as whom."""
+
+    bootstrap: str
+    """host:port of some brokers, separated by commas."""
+    group: str
+    group_instance_id: str | None = None
+    """The name of this member, where the group's membership is static."""
+    security_protocol: str = "PLAINTEXT"
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    sasl_mechanism: str | None = None
+    """PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; with it come username and password."""
+    username: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+    """PEM; without it the authorities that the system trusts."""
+    certificate_file: str | None = None
+    """PEM, ours; with it comes its key."""
+    key_file: str | None = None
+    session_timeout: float = 45.0
+    """Silence after which the broker gives this member's partitions to others."""
+
+    def __repr__(self) -> str:
+        return _without_secret(self, "password")
+
+
+class LanguageEndpoint(Struct, frozen=True):
+    """One Language resource: where it is, its key, and the deployed model to ask for."""
+
+    url: str
+    """Where /language/... begins, with no slash at the end."""
+    key: str
+    project: str
+    deployment: str
+    api_version: str = "2023-04-01"
+    resource: str = "default"
+    """The name by which journal, logs and metrics call it."""
+    timeout: float = 30.0
+    """Of one request."""
+    ca_file: str | None = None
+    """PEM; without it the authorities that the system trusts."""
+
+    def __repr__(self) -> str:
+        return _without_secret(self, "key")
+
+
+class Watch(Struct, frozen=True):
+    """Where metrics and probes are served."""
+
+    host: str
+    port: int
+    """0: any that is free."""
+
+
+def _without_secret(plan: Struct, secret: str) -> str:
+    shown = (
+        f"{name}={'***' if name == secret and value is not None else repr(value)}"
+        for name, value in msgspec.structs.asdict(plan).items()
+    )
+    return f"{type(plan).__name__}({', '.join(shown)})"

@@ -43,11 +43,11 @@ class World:
         self.stop = asyncio.Event()
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, chunks: tuple[int, int] = (0, 40)) -> None:
         """Start a new life: all that a crash loses is made anew."""
         self.stop = asyncio.Event()
         self.endpoint.meet_a_new_process()
-        self.source = LogSource(self.log, self.rng, chunk=40)
+        self.source = LogSource(self.log, self.rng, chunks)
         self.ledger = CheckingLedger(self.log, self.rng, self.faults, self.plan.order)
         self.line = Line(self.source, self.endpoint, self.ledger, self.plan, self.stop)
         for index in self.log.epochs:
@@ -160,7 +160,7 @@ def calm_world(log: Log, plan: Plan = PLAN, duration: float = 5.0) -> World:
     world = World(1, 0, plan=plan)
     world.log = log
     world.endpoint = Endpoint(world.rng, CALM, lambda: duration)
-    world.begin()
+    world.begin(chunks=(40, 40))
     return world
 
 

@@ -68,8 +68,8 @@ class Log:
 class LogSource:
     """Reads the log in chunks; partitions can be taken away and given back."""
 
-    def __init__(self, log: Log, rng: random.Random, chunk: int) -> None:
-        self.log, self._rng, self._chunk = log, rng, chunk
+    def __init__(self, log: Log, rng: random.Random, chunks: tuple[int, int]) -> None:
+        self.log, self._rng, self._chunks = log, rng, chunks
         self.held: dict[Partition, int] = {}  # the index in records of what is read next
         self._unclaimed = list(log.records)
         self._release: Release | None = None
@@ -105,7 +105,7 @@ class LogSource:
 
     def _some(self, partition: Partition) -> list[Record]:
         start = self.held[partition]
-        self.held[partition] = start + self._rng.randint(0, self._chunk)
+        self.held[partition] = start + self._rng.randint(*self._chunks)
         some = self.log.records[partition.index][start : self.held[partition]]
         self.held[partition] = start + len(some)
         return [Record(partition, r.offset, r.key, r.value, r.headers, r.timestamp) for r in some]

@@ -5,7 +5,7 @@ reason in words. The schemas in `schemas/` are the contract; this module obeys t
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from msgspec import Raw, Struct
@@ -56,7 +56,9 @@ class _Incoming(Struct, gc=False):
     metadata: Raw = Raw()
 
 
-class _Source(Struct, gc=False):
+class Source(Struct, gc=False):
+    """Where a record came from, as messages say it."""
+
     topic: str
     partition: int
     offset: int
@@ -69,7 +71,7 @@ class _Outgoing(Struct, gc=False, rename="camel", omit_defaults=True):
     entities: tuple[Entity, ...]
     offset_unit: str
     model: Model
-    source: _Source
+    source: Source
     annotated_at: datetime
     language: str | None = None
     metadata: Raw | None = None
@@ -96,7 +98,7 @@ def decode(record: Record) -> Document | Rejected | Deleted:
         message.id or _name(record),
         wire_id(record.partition, record.offset, 0, len(message.text), message.text),
         message.text,
-        message.language,
+        message.language or None,
         metadata,
     )
 
@@ -126,15 +128,27 @@ def dead_letter(record: Record, reason: Reason, topics: Topics) -> Message:
 
 
 def without_value(letter: Message) -> Message:
-    """Shorten a dead letter that the broker finds too large: the source coordinates tell where its value is."""
+    """Shorten a dead letter that the broker finds too large: the source coordinates tell where its value is.
+
+    The value is left empty, not null: copied back to the input topic, null would be a tombstone.
+    """
     size = str(len(letter.value or b"")).encode()
-    return Message(letter.topic, letter.key, None, (*letter.headers, ("entity-stream-value-dropped", size)))
+    return Message(letter.topic, letter.key, b"", (*letter.headers, ("entity-stream-value-dropped", size)))
+
+
+def moment(milliseconds: int) -> datetime:
+    """Read a time since 1970; one that no calendar holds (the broker takes any) counts as 1970."""
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return EPOCH
 
 
 def diagnose(value: bytes, error: Exception) -> Reason:
     """Say why a value is not a document. Slow and thorough: only what failed comes here."""
     try:
-        parsed = json.loads(value.decode("utf-8"))
+        parsed = json.loads(value.decode("utf-8"), parse_int=float)  # int would refuse what has 4,301 digits
+        halved = _has_lone_surrogate(parsed)  # nesting that can just be read may be too deep to be written
     except UnicodeDecodeError as fault:
         return Reason("invalid-utf8", f"not UTF-8: {fault.reason} at byte {fault.start}")
     except RecursionError:
@@ -148,10 +162,12 @@ def diagnose(value: bytes, error: Exception) -> Reason:
     for member, wanted in MEMBERS.items():
         if not isinstance(given := parsed.get(member), wanted):
             return Reason("wrong-type", f"member '{member}' is {_kind(given)}")
-    if any(_has_lone_surrogate(given) for given in (*parsed.values(), *parsed)):
+    if halved:
         return Reason("lone-surrogate", "a string holds half of a surrogate pair, which is no character")
     return Reason("invalid-json", str(error))
 
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MEMBERS: dict[str, tuple[type, ...]] = {
     "text": (str,),
@@ -201,20 +217,12 @@ def _entities(outcome: Annotated, now: float) -> bytes:
             outcome.entities,
             OFFSET_UNIT,
             outcome.model,
-            _Source(partition.topic, partition.index, record.offset, _time(record.timestamp / 1000)),
-            _time(now),
+            Source(partition.topic, partition.index, record.offset, moment(record.timestamp)),
+            moment(round(now * 1000)),
             outcome.language,
             outcome.metadata,
         )
     )
-
-
-def _time(seconds: float) -> datetime:
-    """To the millisecond; a timestamp that no calendar holds (the broker takes any) counts as 1970."""
-    try:
-        return datetime.fromtimestamp(round(seconds, 3), UTC)
-    except (OverflowError, ValueError, OSError):
-        return datetime.fromtimestamp(0, UTC)
 
 
 def _kind(value: object) -> str:

@@ -160,6 +160,6 @@ REFUSALS: dict[type[Exception], tuple[str, str, str]] = {
 
 def _topics(error: Exception) -> str:
     """Name the topics that an error names, if it does."""
-    named = error.args[0] if error.args else ""
-    names = [named] if isinstance(named, str) else sorted(map(str, named))
-    return ", ".join(f"'{name}'" for name in names if name) or "(the broker does not say which)"
+    named = error.args[0] if error.args else None
+    names = [named] if isinstance(named, str) else sorted(named) if isinstance(named, set | frozenset | list) else []
+    return ", ".join(f"'{name}'" for name in names) or "(the broker does not say which)"

@@ -134,15 +134,19 @@ class KafkaLedger:
         return batch, len(waiting)
 
     async def _send(self, place: TopicPartition, batch: BatchBuilder) -> None:
-        """Send a batch and await its acknowledgement. Whoever waits at the entrance is alone there."""
-        try:
-            async with self._entrances[place]:
-                acknowledged = await self._producer.send_batch(batch, place.topic, partition=place.partition)
-            await acknowledged
-        except REFUSALS:
-            raise
-        except errors.KafkaError as error:
-            raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
+        """Send a batch and await its acknowledgement, one batch at a time for each partition (as the client does).
+
+        A refused batch leaves a hole in the sequence that the broker expects of an idempotent producer: the client
+        has counted its records, the broker has not. Nobody else sends to the partition meanwhile, so we count back.
+        """
+        async with self._entrances[place]:
+            try:
+                await (await self._producer.send_batch(batch, place.topic, partition=place.partition))
+            except REFUSALS:
+                self._producer._txn_manager.increment_sequence_number(place, -batch.record_count())  # noqa: SLF001
+                raise
+            except errors.KafkaError as error:
+                raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
 
     async def _publish_alone(self, place: TopicPartition, letters: Sequence[Letter], refusal: Exception) -> None:
         """Send the messages of a refused batch one by one; the refused one becomes a dead letter."""
@@ -177,6 +181,12 @@ class KafkaLedger:
             if name in self._to_commit:
                 carried, self._to_commit = self._to_commit, {}
                 await self._commit_all(carried)
+        self._note(partition, position)
+
+    def _note(self, partition: Partition, position: int) -> None:
+        if partition not in self.positions:  # of older epochs of the same partition nobody asks any more
+            for older in [p for p in self.positions if (p.topic, p.index) == (partition.topic, partition.index)]:
+                del self.positions[older]
         self.positions[partition] = position
 
     async def _commit_all(self, positions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:

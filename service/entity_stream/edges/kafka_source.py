@@ -28,6 +28,9 @@ ONE_READ = 500
 PREFETCH = 1 << 20
 """Bytes the client fetches ahead, per partition."""
 
+HEARTBEAT = 1_000
+"""Milliseconds between two heartbeats: so soon a member learns that the group rebalances."""
+
 NEVER = 2**31 - 1
 """Milliseconds after which the client would leave the group for want of a poll: our own watchdog judges that."""
 
@@ -43,7 +46,7 @@ def new_consumer(connection: KafkaConnection) -> AIOKafkaConsumer:
         isolation_level="read_committed",
         max_poll_interval_ms=NEVER,
         session_timeout_ms=session,
-        heartbeat_interval_ms=session // 10,
+        heartbeat_interval_ms=min(HEARTBEAT, session // 10),
         rebalance_timeout_ms=session,
         max_partition_fetch_bytes=PREFETCH,
         fetch_max_bytes=8 * PREFETCH,
@@ -60,6 +63,7 @@ class KafkaSource:
         self._consumer, self._topic, self._metrics = consumer, topic, metrics
         self._epoch = 0
         self._names: dict[TopicPartition, Partition] = {}
+        self._begun: dict[Partition, int] = {}  # the position each was claimed at
         self._assigned: Collection[TopicPartition] | None = None  # marked by the callback, claimed by the next read
         self._release: Release | None = None
         self.joined = False
@@ -85,10 +89,10 @@ class KafkaSource:
 
     def lags(self, positions: Mapping[Partition, int]) -> dict[tuple[str, int], int]:
         """Offsets between the position of each partition and the end of its log, as far as it is known."""
-        ends = {tp: self._consumer.highwater(tp) for tp, name in self._names.items() if name in positions}
+        ends = ((name, self._consumer.highwater(tp)) for tp, name in self._names.items())
         return {
-            (tp.topic, tp.partition): max(0, end - positions[self._names[tp]])
-            for tp, end in ends.items()
+            (name.topic, name.index): max(0, end - positions.get(name, self._begun[name]))
+            for name, end in ends
             if end is not None
         }
 
@@ -111,14 +115,15 @@ class KafkaSource:
             return ()  # assigned anew meanwhile: the next read claims that
         self._assigned, self.joined, claims = None, True, []
         self._epoch += 1
+        self._begun.clear()
         for tp in sorted(assigned):
             commit = committed.get(tp)
             first = begin(commit.offset if commit else None, starts[tp], ends[tp])
             self._consumer.seek(tp, first.position)
-            self._names[tp] = Partition(tp.topic, tp.partition, self._epoch)
+            self._names[tp] = name = Partition(tp.topic, tp.partition, self._epoch)
+            self._begun[name] = first.position
             self._tell(tp, first)
-            journal = commit.metadata.encode() if commit and first.trusted else b""
-            claims.append(Claim(self._names[tp], first.position, journal))
+            claims.append(Claim(name, first.position, commit.metadata.encode() if commit and first.trusted else b""))
         log.info("read.assigned", topic=self._topic, partitions=[claim.partition.index for claim in claims])
         return claims
 
