@@ -23,12 +23,12 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"core", "engine", "sample"}, {"msgspec", "pycrfsuite", "starlette", "uvicorn"}),
     "sample": (set(), set()),
     "settings": ({"core", "plan"}, {"pydantic", "pydantic_settings"}),
-    "serving": ({"core", "ports", "plan", "pipeline", "edges", "settings"}, {"structlog"}),
+    "serving": ({"core", "ports", "plan", "pipeline", "edges", "settings"}, {"msgspec", "structlog"}),
     "demo": (
-        {"core", "plan", "pipeline", "edges", "engine", "sample", "settings", "serving"},
+        {"core", "plan", "engine", "sample", "serving", "demo"},
         {"aiokafka", "confluent_kafka", "msgspec", "rich"},
     ),
-    "cli": ({"core", "edges", "engine", "sample", "settings", "serving", "demo"}, {"rich"}),
+    "cli": ({"core", "edges", "engine", "settings", "serving", "demo"}, {"msgspec", "rich"}),
     "__init__": (set(), set()),
     "__main__": ({"cli"}, set()),
 }  # fmt: skip

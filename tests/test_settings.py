@@ -206,6 +206,7 @@ WRONG = [
     ("KAFKA_BOOTSTRAP_SERVERS", "one:0", "not a list of brokers"),
     ("KAFKA_BOOTSTRAP_SERVERS", "one:65536", "not a list of brokers"),
     ("KAFKA_GROUP", "our group", "not a group name"),
+    ("KAFKA_GROUP", "g" * 250, "at most 249"),
     ("KAFKA_GROUP_INSTANCE_ID", "a/b", "not a name"),
     ("KAFKA_SECURITY_PROTOCOL", "TLS", "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
     ("KAFKA_SESSION_TIMEOUT", "45s", "not a number of seconds"),
@@ -260,6 +261,7 @@ def test_a_wrong_value_is_told_in_words(name: str, value: str, words: str) -> No
     assert mistake.startswith(f"{PREFIX}{name} is ")
     assert words in mistake
     assert "(environment). " in mistake
+    assert len(mistake) < 300, "a long value is cut"
     hidden = name in {"LANGUAGE_KEY", "LANGUAGE_ENDPOINT"}
     assert hidden or ascii(value[:57])[1:-1] in mistake
 
@@ -271,8 +273,9 @@ def test_what_is_required_and_missing_is_told(name: str, value: str | None) -> N
     given = environ({}) | {PREFIX + name: value or ""}
     if value is None:
         del given[PREFIX + name]
-    with pytest.raises(Mistakes, match=f"{PREFIX}{name} is not set, and it is required"):
+    with pytest.raises(Mistakes) as caught:
         load(None, given)
+    assert str(caught.value).startswith(f"{PREFIX}{name} is not set, and it is required (environment). Give ")
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
@@ -323,6 +326,15 @@ def test_a_login_goes_with_sasl(name: str, protocol: str) -> None:
         value = login[name]
         mistake = the_mistake({"KAFKA_SECURITY_PROTOCOL": protocol, name: value})
         assert f"and {protocol} does not log in" in mistake
+
+
+@pytest.mark.parametrize("name", ["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"])
+def test_a_login_is_one_line(tmp_path: Path, name: str) -> None:
+    """A user name or password with a line end in it, or nothing in its file, is a mistake."""
+    login = SASL | {"KAFKA_SASL_PASSWORD": SECRET}
+    assert "one line" in the_mistake(login | {name: "two\nlines"})
+    nothing = {"KAFKA_SASL_PASSWORD": "", "KAFKA_SASL_PASSWORD_FILE": written(tmp_path, "\n")}
+    assert "KAFKA_SASL_PASSWORD is empty" in the_mistake(login | nothing)
 
 
 def test_certificates_go_with_ssl(tmp_path: Path) -> None:
@@ -560,8 +572,9 @@ def test_the_process_own_environment_is_the_default(monkeypatch: pytest.MonkeyPa
     for name, value in environ({"WINDOW": "9"}).items():
         monkeypatch.setenv(name, value)
     assert load().window == 9
-    with pytest.raises(ValueError, match="Field required"):
-        Settings()  # type: ignore[call-arg] # that is the test
+    with pytest.raises(ValueError, match="Field required") as caught:
+        Settings.model_validate({"language_key": f"{SECRET} two words"})
+    assert SECRET not in str(caught.value)
 
 
 # ---- Whatever comes --------------------------------------------------------------------------------------------------

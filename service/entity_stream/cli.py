@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,6 +20,10 @@ from entity_stream.core.mistake import Mistake
 T = TypeVar("T")
 
 INTERRUPTED = 130
+"""What a shell calls a command that Ctrl-C has ended."""
+
+CACHE = Path.home() / ".cache" / "entity-stream"
+"""Where the model of the sample is kept."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +81,7 @@ def _demo(options: argparse.Namespace) -> int:
     from entity_stream.edges import logs
 
     logs.configure(options.log_level, as_json=False)
-    wanted = Options(options.documents, options.once, options.json, options.rate, options.port)
+    wanted = Options(options.documents, options.once, options.json, options.rate, options.port, CACHE)
     return _until_stopped(lambda stop: Demo(wanted, stop).run())
 
 
@@ -84,27 +89,46 @@ def _engine_serve(options: argparse.Namespace) -> int:
     """Serve a model as a Language resource until SIGTERM or SIGINT."""
     from entity_stream.engine import commands
 
-    model = options.model or commands.sample_model(Path.home() / ".cache" / "entity-stream")
-    key = options.key_file.read_text(encoding="utf-8").strip() if options.key_file else None
+    if not options.model:
+        print("no --model: the one of the labelled sample is served, trained now unless it was before", file=sys.stderr)
     serving = commands.ServeOptions(
-        options.host, options.port, model, options.project, options.deployment, key, workers=options.workers
+        model=options.model or commands.sample_model(CACHE),
+        project=options.project,
+        deployment=options.deployment,
+        host=options.host,
+        port=options.port,
+        key=_key(options.key_file),
+        workers=options.workers,
     )
     _until_stopped(lambda stop: commands.serve(serving, stop, lambda address: print(f"engine {address}", flush=True)))
     return 0
+
+
+def _key(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Mistake(
+            f"the key cannot be read: {error}", "--key-file", "Name a text file that holds the key."
+        ) from error
 
 
 def _engine_train(options: argparse.Namespace) -> int:
     """Train a model on labelled documents and say how good it is on those it has not seen."""
     from entity_stream.engine import commands
 
-    console = Console(stderr=True, highlight=False)
-    score = commands.train(options.labels, options.documents, options.out, console.print)
-    _print_score(score, as_json=options.json)
+    progress = Console(stderr=True, highlight=False)
+    score = commands.train(options.labels, options.documents, options.out, progress.print)
+    if options.json:
+        print(json.dumps(msgspec.to_builtins(score)))
+        return 0
+    table = Table("entity", "precision", "recall", "F1", "labelled", title=f"on {score.testing} held-out documents")
+    for row in (*score.entities, *score.averages):
+        table.add_row(row.entity, *(f"{part:.3f}" for part in (row.precision, row.recall, row.f1)), str(row.support))
+    Console(highlight=False).print(table)
     return 0
-
-
-def _print_score(score: object, *, as_json: bool) -> None:
-    raise NotImplementedError
 
 
 def _until_stopped(run: Callable[[asyncio.Event], Awaitable[T]]) -> T:

@@ -167,7 +167,10 @@ Format = Annotated[Literal["auto", "json", "text"], LOWER, ONE_OF]
 
 
 class Settings(BaseSettings):
-    """What can be set. A check that spans two fields stands at the later one: it sees those before that are right."""
+    """What can be set. A check that spans two fields stands at the later one: it sees those before that are right.
+
+    pydantic-settings validates defaults, too; so such a check also sees what was left out.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -175,7 +178,6 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
-        validate_default=True,
     )
 
     kafka_bootstrap_servers: Servers

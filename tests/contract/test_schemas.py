@@ -274,7 +274,7 @@ def test_entities_are_what_the_schema_says(outcome: Annotated, now: float) -> No
 def test_dead_letters_are_what_the_schema_says(given_record: Record, code: str, sentence: str, short: bool) -> None:
     """Whatever the record, its dead letter has the headers that the schema lists and is printed as it says."""
     letter = dead_letter(given_record, Reason(code, sentence), TOPICS)
-    letter = without_value(letter) if short else letter
+    letter = without_value(letter) if short and letter.value else letter
     ours = letter.headers[len(given_record.headers) :]
     kafka_headers.validate({name: (value or b"").decode("utf-8") for name, value in ours})
     a_dead_letter.validate(json.loads(render(letter, TOPICS)))

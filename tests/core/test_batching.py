@@ -62,6 +62,7 @@ class Stream(RuleBasedStateMachine):
             no_room = after and not weigh((*batch, after[0])).fits(LIMITS)
             assert len(batch) == LIMITS.documents or no_room, "closed only when full"
             self.leave(batch)
+        assert len(self.waiting[partition]) < LIMITS.documents, "full leaves at once"
 
     @rule(ticks=st.integers(1, 5))
     def pass_time(self, ticks: int) -> None:

@@ -315,7 +315,7 @@ def test_a_reason_with_half_a_character_can_still_be_written() -> None:
     assert dict(letter.headers)["entity-stream-message"] == b"half: ?"
 
 
-@given(records())
+@given(records(st.binary(min_size=1)))
 def test_a_dead_letter_without_its_value_tells_its_size_and_is_no_tombstone(given_record: Record) -> None:
     """Written back to the input topic it is refused again: it deletes nothing."""
     whole = dead_letter(given_record, Reason("code", "sentence"), TOPICS)
@@ -324,6 +324,14 @@ def test_a_dead_letter_without_its_value_tells_its_size_and_is_no_tombstone(give
     assert short.headers == (*whole.headers, ("entity-stream-value-dropped", size))
     assert (short.topic, short.key) == (whole.topic, whole.key)
     assert isinstance(decode(Record(HERE, 8, short.key, short.value, short.headers)), Rejected)
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_a_value_that_is_not_there_cannot_be_left_out(value: bytes | None) -> None:
+    """Who shortens a dead letter again and again is stopped."""
+    letter = dead_letter(record(value), Reason("code", "sentence"), TOPICS)
+    with pytest.raises(ValueError, match="no value already"):
+        without_value(letter)
 
 
 @given(records())

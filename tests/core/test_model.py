@@ -95,11 +95,12 @@ def test_a_weight_counts_all_that_a_record_holds(given_record: Record) -> None:
 @given(st.binary(min_size=1), headers)
 def test_a_weight_grows_with_each_part(more: bytes, others: tuple[tuple[str, bytes | None], ...]) -> None:
     """Nothing that a record can hold is free."""
-    bare = Record(HERE, 0, b"k", b"v", others)
+    bare = Record(HERE, 0, b"k", b"v", (*others, ("name", b"v")))
     weigh_more = (
         msgspec.structs.replace(bare, key=b"k" + more),
         msgspec.structs.replace(bare, value=b"v" + more),
-        msgspec.structs.replace(bare, headers=(*others, ("", more))),
+        msgspec.structs.replace(bare, headers=(*others, ("name", b"v" + more))),
+        msgspec.structs.replace(bare, headers=(*bare.headers, ("", None))),
     )
     assert all(weight(heavier) > weight(bare) for heavier in weigh_more)
 

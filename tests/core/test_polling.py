@@ -36,6 +36,15 @@ def test_it_settles_on_how_long_jobs_take(guess: float, duration: float) -> None
     assert late <= duration / 8 + SHORTEST + ROUNDING
 
 
+@given(st.floats(SHORTEST, LONGEST / 2))
+def test_a_first_guess_is_soon_found_wanting(duration: float) -> None:
+    """However much too long it was, a dozen jobs bring the wait near to what they take."""
+    polling, now = Polling(LONGEST), 0.0
+    for _ in range(12):
+        now += carry(polling, now, duration)[1]
+    assert polling.first() <= duration * 1.125 + SHORTEST + ROUNDING
+
+
 @given(guesses, st.floats(SHORTEST, LONGEST / 2), st.floats(SHORTEST, LONGEST / 2))
 def test_it_follows_when_jobs_begin_to_take_longer_or_shorter(guess: float, before: float, after: float) -> None:
     """Longer is learned at the first job, shorter within a few hundred."""

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -85,6 +85,9 @@ def test_the_position_never_goes_back_and_ends_behind_the_last(offsets: set[int]
 
 
 @given(st.none() | st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))
+@example(7, 3, 4)
+@example(8, 3, 4)
+@example(3, 3, 0)
 def test_reading_begins_where_it_was_left_or_where_the_log_is(committed: int | None, first: int, length: int) -> None:
     """It begins within the log, at what was committed if that is there, and tells whatever it had to pass over."""
     end = first + length

@@ -8,8 +8,8 @@ import pytest
 from entity_stream.core.mistake import Mistake
 from entity_stream.core.model import Partition
 from entity_stream.edges.health import serve_health
-from entity_stream.edges.telemetry import Gauges, Limits, Metrics, catalogue
-from entity_stream.plan import Vitals
+from entity_stream.edges.telemetry import Gauges, Metrics, catalogue
+from entity_stream.plan import Plan, Vitals
 
 pytestmark = pytest.mark.asyncio
 
@@ -19,23 +19,22 @@ VITALS = Vitals({Partition("in", 3, 7): 12}, in_flight=4, bytes_held=99, drainin
 async def test_readiness_says_why_not_in_words() -> None:
     """503 with every reason while there is one, 200 when there is none; liveness does not care."""
     reasons = ["parked: HTTP 401: the key is refused", "joining: no partitions yet"]
-    async with serve_health("127.0.0.1", 0, Metrics().registry, lambda: reasons) as address:
-        async with httpx.AsyncClient(base_url=address) as client:
-            answer = await client.get("/readyz")
-            assert answer.status_code == 503
-            assert all(reason in answer.text for reason in reasons)
-            assert (await client.get("/livez")).status_code == 200
-            reasons.clear()
-            assert (await client.get("/readyz")).status_code == 200
+    health = serve_health("127.0.0.1", 0, Metrics().registry, lambda: reasons)
+    async with health as address, httpx.AsyncClient(base_url=address) as client:
+        answer = await client.get("/readyz")
+        assert answer.status_code == 503
+        assert all(reason in answer.text for reason in reasons)
+        assert (await client.get("/livez")).status_code == 200
+        reasons.clear()
+        assert (await client.get("/readyz")).status_code == 200
 
 
 async def test_every_metric_of_the_catalogue_is_on_the_page() -> None:
     """A scrape names each metric that the documentation lists, with the values of the running line."""
     metrics = Metrics()
-    metrics.registry.register(Gauges(lambda: VITALS, lambda: {("in", 3): 5}, Limits(window=64, memory=1_000)))
-    async with serve_health("127.0.0.1", 0, metrics.registry, list) as address:
-        async with httpx.AsyncClient() as client:
-            page = (await client.get(f"{address}/metrics")).text
+    metrics.registry.register(Gauges(lambda: VITALS, lambda: {("in", 3): 5}, Plan()))
+    async with serve_health("127.0.0.1", 0, metrics.registry, list) as address, httpx.AsyncClient() as client:
+        page = (await client.get(f"{address}/metrics")).text
     for metric in catalogue():
         assert f"# TYPE {metric.name} {metric.kind}" in page
         assert metric.sentence in page

@@ -29,9 +29,9 @@ def batch(count: int) -> tuple[Document, ...]:
 
 
 @asynccontextmanager
-async def language(answer: Answering, timeout: float = 5.0) -> AsyncIterator[tuple[HttpLanguage, Endpoint, Metrics]]:
+async def language(answer: Answering, patience: float = 5.0) -> AsyncIterator[tuple[HttpLanguage, Endpoint, Metrics]]:
     async with endpoint(answer) as there:
-        where = LanguageEndpoint(there.url, "secret-key", "incidents", "production", resource="test", timeout=timeout)
+        where = LanguageEndpoint(there.url, "secret-key", "incidents", "production", resource="test", timeout=patience)
         metrics = Metrics()
         async with connect(where, connections=4) as client:
             yield HttpLanguage(client, where, metrics), there, metrics
@@ -170,7 +170,7 @@ async def test_an_answer_that_never_comes_is_waited_out_and_counts_as_possibly_b
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with language(hang, timeout=0.2) as (there, _, metrics):
+    async with language(hang, patience=0.2) as (there, _, metrics):
         assert isinstance(await there.submit(batch(3)), Wait)
         assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 3
 
@@ -183,7 +183,7 @@ async def test_a_connection_that_breaks_off_is_waited_out() -> None:
         await response.prepare(request)
         await response.write(b"{")
         assert request.transport
-        request.transport.abort()  # type: ignore[attr-defined]
+        request.transport.abort()
         return response
 
     async with language(reset) as (there, _, metrics):

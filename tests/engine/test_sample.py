@@ -186,9 +186,7 @@ def test_both_datasets_hold_crlf(dataset: Dataset, least: int) -> None:
 @pytest.mark.parametrize(("dataset", "least"), [("Train", 5), ("Test", 3)])
 def test_both_datasets_hold_labels_behind_astral_characters(dataset: Dataset, least: int) -> None:
     """In both datasets code points and UTF-16 units disagree on where labels are."""
-    shifted = [
-        entry for entry in entries(dataset) if any(is_shifted(entry.text, label) for label in entry.labels)
-    ]
+    shifted = [entry for entry in entries(dataset) if any(is_shifted(entry.text, label) for label in entry.labels)]
     assert len(shifted) >= least
 
 
@@ -213,9 +211,7 @@ def test_no_category_is_rare(dataset: Dataset) -> None:
 def test_some_documents_lack_a_category_and_some_have_no_entity() -> None:
     """Models also meet documents without a category, and one or two without any entity."""
     held = [{label.category for label in entry.labels} for entry in entries()]
-    assert all(
-        any(category not in categories for categories in held if categories) for category in CATEGORIES
-    )
+    assert all(any(category not in categories for categories in held if categories) for category in CATEGORIES)
     assert 1 <= held.count(set()) <= 2
 
 

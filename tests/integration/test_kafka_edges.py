@@ -1,10 +1,12 @@
 """Source and ledger against a real broker: nothing lost, nothing committed that is not published."""
 
 import json
+from collections.abc import Mapping
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
+from aiokafka.errors import TopicAlreadyExistsError
 
 from entity_stream.core.messages import Topics
 from entity_stream.core.mistake import Mistake
@@ -14,7 +16,7 @@ from entity_stream.edges.kafka_ledger import new_producer
 from entity_stream.plan import KafkaConnection
 from tests.integration.brokers import Broker, SecureBroker
 from tests.integration.conftest import NewTopic
-from tests.integration.stage import Member, eventually, everything, position, send
+from tests.integration.stage import Member, Sent, eventually, everything, position, send
 from tests.integration.topics import admin, create_topic
 
 pytestmark = pytest.mark.asyncio
@@ -24,13 +26,15 @@ def document(text: str) -> bytes:
     return json.dumps({"text": text}).encode()
 
 
-async def topics_for(new_topic: NewTopic, partitions: int = 1, **configs: str) -> tuple[str, Topics]:
+async def topics_for(
+    new_topic: NewTopic, partitions: int = 1, configs: Mapping[str, str] | None = None
+) -> tuple[str, Topics]:
     plain, output, letters = await new_topic(partitions), await new_topic(partitions, configs), await new_topic(1)
     return plain, Topics(output, letters)
 
 
 async def test_outcomes_are_published_then_committed(kafka: Broker, new_topic: NewTopic) -> None:
-    """Entities, tombstones and dead letters come out with key and headers, in order per key; the position is the end."""
+    """Entities, tombstones and dead letters come out with key and headers, in order per key, and are committed."""
     topic, topics = await topics_for(new_topic)
     headers = [("trace", b"\x00\xff")]
     sent = [(b"key-%d" % (n % 3), document(f"report {n}"), headers) for n in range(60)]
@@ -54,7 +58,7 @@ async def test_outcomes_are_published_then_committed(kafka: Broker, new_topic: N
 
 async def test_an_outcome_the_broker_refuses_becomes_a_dead_letter(kafka: Broker, new_topic: NewTopic) -> None:
     """One outcome that is too large spoils none beside it, and stops nothing."""
-    topic, topics = await topics_for(new_topic, **{"max.message.bytes": "2000"})
+    topic, topics = await topics_for(new_topic, configs={"max.message.bytes": "2000"})
     large = (b"large", document("a"), [("note", b"x" * 5_000)])
     await send(
         kafka.bootstrap,
@@ -87,7 +91,7 @@ async def test_a_dead_letter_that_is_too_large_goes_without_its_value(kafka: Bro
 
 async def test_a_compacted_output_topic_takes_what_has_a_key(kafka: Broker, new_topic: NewTopic) -> None:
     """A record without a key, which such a topic refuses, becomes a dead letter; the others come out."""
-    topic, topics = await topics_for(new_topic, **{"cleanup.policy": "compact"})
+    topic, topics = await topics_for(new_topic, configs={"cleanup.policy": "compact"})
     await send(kafka.bootstrap, topic, [(None, document("a"), []), (b"k", document("a"), []), (b"k", None, [])])
     async with Member(KafkaConnection(kafka.bootstrap, topic), topic, topics).at_work() as member:
         await eventually(lambda: list(member.ledger.positions.values()) == [3])
@@ -132,8 +136,6 @@ async def test_a_log_that_was_replaced_is_read_anew(kafka: Broker, new_topic: Ne
 
 async def _create_again(bootstrap: str, topic: str) -> None:
     """Create a topic that was just deleted, as soon as the broker has let it go."""
-    from aiokafka.errors import TopicAlreadyExistsError
-
     while True:
         try:
             await create_topic(bootstrap, topic)
@@ -146,7 +148,7 @@ async def test_partitions_move_between_members_and_nothing_is_lost(kafka: Broker
     """With members coming and going while documents flow, every record comes out and every position reaches the end."""
     topic, topics = await topics_for(new_topic, partitions=4)
     connection = KafkaConnection(kafka.bootstrap, topic)
-    records = [(b"key-%d" % n, document(f"report {n}"), []) for n in range(3_000)]
+    records: list[Sent] = [(b"key-%d" % n, document(f"report {n}"), []) for n in range(3_000)]
     await send(kafka.bootstrap, topic, records[:1_500])
     async with Member(connection, topic, topics, jobs_take=0.2).at_work() as first:
         await eventually(lambda: sum(first.ledger.positions.values()) > 100)

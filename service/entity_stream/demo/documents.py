@@ -3,7 +3,7 @@
 What is not a document is sent all the same, as it is: the service says what is wrong with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -41,9 +41,10 @@ def read(path: Path) -> Iterator[Fed]:
         ) from error
 
 
-def sample(folder: Path, *, endlessly: bool) -> Iterator[Fed]:
-    """Read the packaged sample, once or over and over."""
-    reports = [_text(path, path.stem) for path in sorted(folder.iterdir())]
+def sample(folder: Path, first: Sequence[str], *, endlessly: bool) -> Iterator[Fed]:
+    """Read the packaged sample, once or over and over; `first` names the files to begin with."""
+    paths = sorted(folder.iterdir(), key=lambda path: (path.name not in first, path.name))
+    reports = [_text(path, path.stem) for path in paths]
     return cycle(reports) if endlessly else iter(reports)
 
 

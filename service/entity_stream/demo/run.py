@@ -22,8 +22,9 @@ from entity_stream.demo import documents, screen
 from entity_stream.demo.broker import PARTITIONS, embedded_broker
 from entity_stream.demo.feeder import LARGEST, Place, Tally, feed
 from entity_stream.engine import commands
+from entity_stream.engine.corpus import read_corpus, split
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
-from entity_stream.sample import DOCUMENTS
+from entity_stream.sample import DOCUMENTS, LABELS
 from entity_stream.serving import Setup, serve
 
 INPUT, TOPICS = "documents", Topics("entities", "entities.dead-letter")
@@ -33,9 +34,6 @@ SAMPLE_RATE = 4.0
 
 STATUS_EVERY = 0.25
 """Seconds between two updates of the running line."""
-
-CACHE = Path.home() / ".cache" / "entity-stream"
-"""Where the model that the first run trained is kept for the next."""
 
 
 class Options(Struct, frozen=True):
@@ -48,6 +46,8 @@ class Options(Struct, frozen=True):
     """Documents a second; None: as fast as they come out, or so that one can read along for the sample."""
     port: int = 0
     """Of metrics and probes; 0: any."""
+    cache: Path = Path()
+    """Where the model that the first run trains is kept for the next."""
 
 
 class _Outcome(Struct):
@@ -84,8 +84,10 @@ class Demo:
                 service = group.create_task(
                     serve(_setup(bootstrap, engine_port, self._options.port), service_stop, self._announce("metrics"))
                 )
-                model = await asyncio.to_thread(commands.sample_model, CACHE)
-                engine = commands.ServeOptions("127.0.0.1", engine_port, model, PROJECT, DEPLOYMENT, KEY, workers=1)
+                model = await asyncio.to_thread(commands.sample_model, self._options.cache)
+                engine = commands.ServeOptions(
+                    model=model, project=PROJECT, deployment=DEPLOYMENT, port=engine_port, key=KEY, workers=1
+                )
                 group.create_task(commands.serve(engine, engine_stop, self._announce("engine")))
                 async with _viewer(bootstrap) as viewer:
                     viewing = group.create_task(self._view(viewer, status))
@@ -109,7 +111,8 @@ class Demo:
     def _documents(self) -> Iterator[documents.Fed]:
         if self._options.documents:
             return documents.read(self._options.documents)
-        return documents.sample(DOCUMENTS, endlessly=not self._options.once)
+        _, held_out = split(read_corpus(LABELS, DOCUMENTS))  # what the model has not seen comes first
+        return documents.sample(DOCUMENTS, [each.location for each in held_out], endlessly=not self._options.once)
 
     def _rate(self) -> float | None:
         reading_along = not self._options.documents and not self._options.once

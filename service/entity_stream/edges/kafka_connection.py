@@ -82,11 +82,10 @@ async def _ask(server: str, connection: KafkaConnection) -> Exception:
     del options["bootstrap_servers"]
     try:
         conn: AIOKafkaConnection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=10_000, **options)
-    except (errors.KafkaError, OSError, TimeoutError) as refused:
-        said: Exception = refused
-        return said
+    except (errors.KafkaError, OSError, TimeoutError) as error:
+        return error
     conn.close()
-    return errors.KafkaConnectionError("it answers now, but did not a moment ago")
+    return OSError("it answers now, but did not a moment ago")
 
 
 def _words(error: Exception) -> str:

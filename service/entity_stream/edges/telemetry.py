@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from entity_stream.core.model import Annotated, Batch, Job, Outcome, Partition, Rejected
 from entity_stream.core.verdict import Again, Done, PollVerdict, SubmitVerdict
-from entity_stream.plan import Vitals
+from entity_stream.plan import Plan, Vitals
 from entity_stream.ports import Fetched, Language, Ledger, Release, Source
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -99,9 +99,9 @@ class Gauges:
     """What a running line shows to whoever asks; a collector of prometheus-client."""
 
     def __init__(
-        self, look: Callable[[], Vitals], lags: Callable[[], Mapping[tuple[str, int], int]], limits: "Limits"
+        self, look: Callable[[], Vitals], lags: Callable[[], Mapping[tuple[str, int], int]], plan: Plan
     ) -> None:
-        self._look, self._lags, self._limits = look, lags, limits
+        self._look, self._lags, self._plan = look, lags, plan
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Read every gauge of the table above once."""
@@ -116,9 +116,9 @@ class Gauges:
         vitals = self._look()
         return {
             "jobs_in_flight": {(): vitals.in_flight},
-            "window_jobs": {(): self._limits.window},
+            "window_jobs": {(): self._plan.window},
             "held_bytes": {(): vitals.bytes_held},
-            "memory_bytes": {(): self._limits.memory},
+            "memory_bytes": {(): self._plan.memory},
             "partitions": {(): len(vitals.unfinished)},
             "parked": {(): vitals.parked is not None},
             "draining": {(): vitals.draining},
@@ -126,13 +126,6 @@ class Gauges:
             "unfinished_records": {(p.topic, str(p.index)): count for p, count in vitals.unfinished.items()},
             "lag_records": {(topic, str(index)): lag for (topic, index), lag in self._lags().items()},
         }
-
-
-class Limits(Struct, frozen=True):
-    """What gauges are read against: jobs in flight, bytes held."""
-
-    window: int
-    memory: int
 
 
 class ObservedSource:

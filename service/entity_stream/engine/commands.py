@@ -86,6 +86,7 @@ class Scorecard(Struct, frozen=True):
 
 async def serve(options: ServeOptions, stop: asyncio.Event, announce: Callable[[str], None]) -> None:
     """Serve a model until `stop` is set. Announces the URL as soon as jobs are done there. Raises Mistake."""
+    _check(options)
     engine = Engine(_deployment(options), options.key, options.limits)
     with _listen(options.host, options.port) as listener:
         async with staffed(engine, options.model, options.workers):
@@ -122,6 +123,13 @@ def sample_model(cache: Path) -> Path:
 
 
 # serving
+
+
+def _check(options: ServeOptions) -> None:
+    if options.key is not None and not options.key.strip():
+        raise Mistake("The key is empty", "the engine's key", "Give one, or none at all: then no key is asked for.")
+    if options.workers < 0:
+        raise Mistake(f"There cannot be {options.workers} workers", "workers", "Give 0 or more.")
 
 
 def _deployment(options: ServeOptions) -> Deployment:
