@@ -27,7 +27,7 @@ help: ## say what each target does
 	touch $@
 
 demo: .venv/demo ## broker, engine and service on this machine; ARGS="--help" tells what it takes
-	@$(BIN)/entity-stream demo $(ARGS)
+	@bash -mc '"$$0" demo "$$@"' $(BIN)/entity-stream $(ARGS) # -m: Ctrl-C reaches the demo, which drains and exits 0, not make
 
 test: .venv/dev ## all tests; with Docker, or Java and Maven, also those against a real Kafka
 	$(BIN)/python -m pytest $(ARGS)

@@ -50,13 +50,8 @@ def _serve(options: argparse.Namespace) -> int:
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     logs.configure(settings.log_level, as_json=as_json)
 
-    def announce(address: str) -> None:
-        Console(stderr=True, highlight=False).print(
-            f"metrics {address}/metrics, probes {address}/readyz {address}/livez"
-        )
-
     setup = serving.setup_of(settings)
-    _until_stopped(lambda stop: serving.serve(setup, stop, announce))
+    _until_stopped(lambda stop: serving.serve(setup, stop))
     return 0
 
 
@@ -212,6 +207,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def table() -> str:
+    """Write all commands and their options as a Markdown table, for the README."""
+    rows = ["| command | |", "|---|---|"]
+    for words, parser, told in _commands(_parser(), ("entity-stream",)):
+        rows.append(f"| `{' '.join(words)}` | {told} |")
+        for action in parser._actions:  # noqa: SLF001 (argparse has no other way to its options)
+            if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction):  # noqa: SLF001
+                name = " ".join([*action.option_strings[-1:], str(action.metavar or "")]).strip() or action.dest
+                rows.append(f"| &emsp;`{name}` | {action.help} |")
+    return "\n".join(rows)
+
+
+def _commands(
+    parser: argparse.ArgumentParser, words: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser, str]]:
+    for action in parser._actions:  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            helps = {choice.dest: choice.help or "" for choice in action._choices_actions}  # noqa: SLF001
+            for name, inner in action.choices.items():
+                if inner.get_default("command"):
+                    yield (*words, name), inner, helps[name]
+                yield from _commands(inner, (*words, name))
+
+
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings as NAME=value lines; the environment wins"
@@ -220,7 +239,7 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument(
-        "--documents", type=Path, metavar="FILE|DIR", help="a folder of .txt files, or JSON Lines; default: the sample"
+        "--documents", type=Path, metavar="PATH", help="a folder of .txt files, or JSON Lines; default: the sample"
     )
     demo.add_argument("--once", action="store_true", help="end when every document has an outcome")
     demo.add_argument(
@@ -237,11 +256,11 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
 def _add_engine(engine: argparse.ArgumentParser) -> None:
     commands = engine.add_subparsers(required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve a model; without --model, one trained on the sample")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=5000)
-    serve.add_argument("--model", type=Path, metavar="FILE")
-    serve.add_argument("--project", default="incidents")
-    serve.add_argument("--deployment", default="production")
+    serve.add_argument("--host", default="127.0.0.1", metavar="HOST", help="where to listen; default: 127.0.0.1")
+    serve.add_argument("--port", type=int, default=5000, metavar="N", help="0: any that is free; default: 5000")
+    serve.add_argument("--model", type=Path, metavar="FILE", help="what `engine train` saved")
+    serve.add_argument("--project", default="incidents", metavar="NAME", help="default: incidents")
+    serve.add_argument("--deployment", default="production", metavar="NAME", help="default: production")
     serve.add_argument(
         "--key-file", type=Path, metavar="FILE", help="holds the key that clients must send; default: any key"
     )

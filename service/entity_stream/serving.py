@@ -86,7 +86,12 @@ class Board:
         return [reason for reason, holds in reasons.items() if holds]
 
 
-async def serve(setup: Setup, stop: asyncio.Event, announce: Callable[[str], None]) -> None:
+def log_address(address: str) -> None:
+    """Say in the log where metrics and probes are."""
+    log.info("serve.listening", metrics=f"{address}/metrics", ready=f"{address}/readyz", live=f"{address}/livez")
+
+
+async def serve(setup: Setup, stop: asyncio.Event, announce: Callable[[str], None] = log_address) -> None:
     """Serve until the stop; `announce` is given the address of metrics and probes."""
     metrics, board = Metrics(), Board()
     async with (

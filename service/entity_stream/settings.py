@@ -227,7 +227,7 @@ class Settings(BaseSettings):
     language_timeout: Annotated[Seconds, Field(ge=1, le=300)] = 30.0
     """How long one request may take."""
     language_calls_per_minute: Annotated[Rate, Field(ge=1, le=1_000_000)] = 1_000.0
-    """The quota of the resource: submits and polls of all replicas together."""
+    """Submits and polls of one replica together: the quota of the resource, divided by the number of replicas."""
     language_ca_file: File | None = None
     """The authorities that may vouch for the endpoint; without it those that the system trusts."""
 

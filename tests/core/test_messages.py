@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -63,6 +63,7 @@ def raw_metadata(value: bytes | None) -> bytes:
 # nothing stops the stream
 
 
+@settings(deadline=None)
 @given(records())
 def test_every_record_has_an_outcome_and_every_outcome_a_message(given_record: Record) -> None:
     """Whatever bytes key, value and headers hold, and whatever the timestamp, nothing is raised."""
@@ -71,6 +72,7 @@ def test_every_record_has_an_outcome_and_every_outcome_a_message(given_record: R
     assert message.headers[: len(given_record.headers)] == given_record.headers
 
 
+@settings(deadline=None)
 @given(records(st.builds(lambda piece: b'{"text":"a","metadata":{"a":' + piece + b"}}", pieces)))
 def test_hostile_metadata_is_handed_on_or_refused_and_never_breaks_a_message(given_record: Record) -> None:
     """What is published for it is UTF-8 and JSON, or a dead letter with the same bytes."""
@@ -166,6 +168,7 @@ def test_a_document_is_what_its_sender_wrote(given_record: Record) -> None:
         assert document.id == sent["id"]
 
 
+@settings(deadline=None)
 @given(texts.map(lambda text: text * (MAX_CHARACTERS // len(text))))
 def test_the_limit_counts_code_points(text: str) -> None:
     """A text of as many code points as the API takes is a document, whatever its bytes or UTF-16 units."""

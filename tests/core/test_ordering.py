@@ -74,7 +74,7 @@ orders = pytest.mark.parametrize("order", Order)
 
 
 @orders
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(kinds, max_size=20), st.data())
 def test_outcomes_leave_when_their_turn_has_come_and_not_before(
     order: Order, given_kinds: list[tuple[bytes | None, bool]], data: st.DataObject

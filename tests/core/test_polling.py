@@ -1,7 +1,7 @@
 """The first poll of most jobs is the last, soon after the answer is there, however long jobs take."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entity_stream.core.polling import LONGEST, SHORTEST, Polling, backoff
@@ -22,6 +22,7 @@ def carry(polling: Polling, submitted: float, duration: float) -> tuple[int, flo
     return polls, age
 
 
+@settings(deadline=None)
 @given(guesses, st.floats(SHORTEST, LONGEST * 8 / 9))
 def test_it_settles_on_how_long_jobs_take(guess: float, duration: float) -> None:
     """From whatever guess, steady jobs are soon asked for about once, and late by an eighth at the most."""
@@ -45,6 +46,7 @@ def test_a_first_guess_is_soon_found_wanting(duration: float) -> None:
     assert polling.first() <= duration * 1.125 + SHORTEST + ROUNDING
 
 
+@settings(deadline=None)
 @given(guesses, st.floats(SHORTEST, LONGEST / 2), st.floats(SHORTEST, LONGEST / 2))
 def test_it_follows_when_jobs_begin_to_take_longer_or_shorter(guess: float, before: float, after: float) -> None:
     """Longer is learned at the first job, shorter within a few hundred."""

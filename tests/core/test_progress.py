@@ -67,7 +67,7 @@ class Log(RuleBasedStateMachine):
 
 def test_the_position_is_always_the_first_unfinished_offset() -> None:
     """With all finished it is the offset behind the last one read; nothing is begun or finished twice."""
-    run_state_machine_as_test(Log, settings=settings(max_examples=60, stateful_step_count=40))
+    run_state_machine_as_test(Log, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
 
 
 @given(st.sets(st.integers(0, 200), min_size=1), st.randoms(use_true_random=False))

@@ -3,7 +3,7 @@
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entity_stream.core.quota import Operation, Quota
@@ -17,6 +17,7 @@ moments = st.floats(0, 1e6)
 gaps = st.lists(st.sampled_from([0.0, 0.0, 0.0, 0.001, 0.05, 1.0, 60.0, 3_600.0]), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(rates, bursts, gaps, moments)
 def test_no_window_sees_more_calls_than_the_quota_grants(
     per_minute: int, burst: float, pauses: list[float], start: float

@@ -1,4 +1,4 @@
-"""The whole line as processes: a real Kafka, the engine with its trained model, the service; killed and told to stop."""
+"""The whole line as processes: a real Kafka, the engine with its trained model, the service, killed and stopped."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -68,11 +69,7 @@ async def topics(kafka: Broker, new_topic: NewTopic) -> tuple[str, str]:
 def texts() -> list[str]:
     """Collect reports with CRLF, emoji and accents; each also behind an emoji, and with its neighbour."""
     reports = [path.read_bytes().decode() for path in sorted(DOCUMENTS.iterdir())]
-    return (
-        reports
-        + [f"🚨 {text}" for text in reports]
-        + [f"{a}\r\n\r\n{b}" for a, b in zip(reports, reports[1:], strict=False)]
-    )
+    return reports + [f"🚨 {text}" for text in reports] + [f"{a}\r\n\r\n{b}" for a, b in pairwise(reports)]
 
 
 def documents(count: int) -> tuple[list[Sent], dict[str, str]]:
@@ -104,7 +101,7 @@ def named(model: Model, text: str) -> list[tuple[str, str, int, int, float]]:
 async def test_five_thousand_documents_come_out_once_with_what_the_model_says(
     kafka: Broker, new_topic: NewTopic, engine: str
 ) -> None:
-    """Every id comes out exactly once, its entities are those of the model called directly, the positions are the ends."""
+    """Every id comes out exactly once with the entities that the model, called directly, finds in its text."""
     topic, output = await topics(kafka, new_topic)
     records, ids = documents(COUNT)
     async with service(kafka, engine, topic, output) as process:

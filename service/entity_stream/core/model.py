@@ -66,7 +66,7 @@ class Entity(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     subcategory: str | None = None
 
 
-class Model(Struct, frozen=True, gc=False, rename="camel"):
+class Model(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """What found the entities, as the result itself says."""
 
     project: str
@@ -110,11 +110,16 @@ Outcome = Annotated | Rejected | Deleted
 
 def weight(record: Record) -> int:
     """Bytes of memory that a record costs until it is settled: its value, its text, and what holds them."""
-    size = len(record.value or b"") * 2 + len(record.key or b"") + OVERHEAD
-    for name, value in record.headers:
-        size += len(name) + len(value or b"") + 100
+    value = record.value or b""
+    one_byte_each = value.isascii() and b"\\u" not in value
+    size = len(value) * (2 if one_byte_each else 1 + WIDEST) + len(record.key or b"") + OVERHEAD
+    for name, content in record.headers:
+        size += len(name) + len(content or b"") + HEADER
     return size
 
 
-OVERHEAD = 1_000
-"""Bytes for the objects around one record: record, document, outcome, entities (measured, rounded up)."""
+WIDEST = 4
+"""Bytes of each character of a Python string that holds one beyond the basic plane: a single emoji is enough."""
+
+OVERHEAD, HEADER = 1_000, 100
+"""Bytes for the objects around a record (record, document, outcome, entities) and around each of its headers."""

@@ -12,6 +12,9 @@ FIRST_GUESS = 0.5
 SHORTEST, LONGEST = 0.01, 15.0
 """Seconds between two polls of one job, at the least and at the most."""
 
+LATEST_FIRST = 60.0
+"""Seconds until the first poll at the most, however long jobs take."""
+
 DOWN, HALF = 0.98, 0.5
 """What an answer that was there makes of the wait: once an answer was not, and before."""
 
@@ -45,7 +48,7 @@ class Polling:
         if polls > 1:
             self._down = DOWN
         wait = self._first * self._down if polls == 1 else ended - submitted
-        self._first = min(LONGEST, max(SHORTEST, wait))
+        self._first = min(LATEST_FIRST, max(SHORTEST, wait))
         self._changed = ended
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ What is not a document is sent all the same, as it is: the service says what is 
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import cycle
+from itertools import chain, cycle, islice
 from pathlib import Path
 
 import msgspec
@@ -39,6 +39,11 @@ def read(path: Path) -> Iterator[Fed]:
             "--documents",
             "Name a file or a folder that can be read.",
         ) from error
+
+
+def begun(records: Iterator[Fed]) -> Iterator[Fed]:
+    """Read the first record at once, so that a mistake is told before anything is started."""
+    return chain(list(islice(records, 1)), records)
 
 
 def sample(folder: Path, first: Sequence[str], *, endlessly: bool) -> Iterator[Fed]:

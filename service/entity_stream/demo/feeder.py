@@ -18,8 +18,8 @@ AHEAD_IN_ALL = 2 * AHEAD
 DOCUMENTS_AHEAD = 2_000
 """Documents fed and not out: each of their outcomes takes up to some kB, however short the text."""
 
-LARGEST = 1_000_000
-"""Bytes of one record, as brokers are set up unless told otherwise."""
+LARGEST = 1_040_000
+"""Bytes of one record: brokers take 1 MiB with key and headers unless told otherwise."""
 
 PAUSE = 0.01
 """Seconds between two looks when there is nothing to do but wait."""

@@ -75,23 +75,16 @@ class Demo:
 
     async def run(self) -> int:
         """Run until the stop, or with `once` until all has an outcome; return the exit code."""
-        with (
-            embedded_broker() as bootstrap,
-            self._console.status("training the model on the labelled sample") as status,
-        ):
+        fed = documents.begun(self._documents())
+        with embedded_broker() as bootstrap, self._console.status("training the model on the sample") as status:
             engine_port, engine_stop, service_stop = _free_port(), asyncio.Event(), asyncio.Event()
+            setup = _setup(bootstrap, engine_port, self._options.port)
             async with asyncio.TaskGroup() as group:
-                service = group.create_task(
-                    serve(_setup(bootstrap, engine_port, self._options.port), service_stop, self._announce("metrics"))
-                )
-                model = await asyncio.to_thread(commands.sample_model, self._options.cache)
-                engine = commands.ServeOptions(
-                    model=model, project=PROJECT, deployment=DEPLOYMENT, port=engine_port, key=KEY, workers=1
-                )
-                group.create_task(commands.serve(engine, engine_stop, self._announce("engine")))
-                async with _viewer(bootstrap) as viewer:
-                    viewing = group.create_task(self._view(viewer, status))
-                    await self._feed_until_stopped(bootstrap)
+                service = group.create_task(serve(setup, service_stop, self._announce("metrics")))
+                group.create_task(self._serve_engine(engine_port, engine_stop))
+                async with _viewer(bootstrap) as viewer, asyncio.TaskGroup() as watching:
+                    viewing = watching.create_task(self._view(viewer, status))
+                    await self._feed_until_stopped(bootstrap, fed)
                     service_stop.set()
                     await service
                     await self._catch_up(viewer)
@@ -99,9 +92,17 @@ class Demo:
                 engine_stop.set()
         return self._conclude()
 
-    async def _feed_until_stopped(self, bootstrap: str) -> None:
+    async def _serve_engine(self, port: int, stop: asyncio.Event) -> None:
+        """Serve the model of the sample: trained now unless it was before."""
+        model = await asyncio.to_thread(commands.sample_model, self._options.cache)
+        options = commands.ServeOptions(
+            model=model, project=PROJECT, deployment=DEPLOYMENT, port=port, key=KEY, workers=1
+        )
+        await commands.serve(options, stop, self._announce("engine"))
+
+    async def _feed_until_stopped(self, bootstrap: str, fed: Iterator[documents.Fed]) -> None:
         async with _producer(bootstrap) as producer, asyncio.TaskGroup() as group:
-            feeding = group.create_task(feed(producer, INPUT, self._documents(), self._tally, self._rate()))
+            feeding = group.create_task(feed(producer, INPUT, fed, self._tally, self._rate()))
             while not self._stop.is_set() and not (self._options.once and self._tally.complete):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.05):

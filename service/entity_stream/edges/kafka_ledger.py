@@ -166,7 +166,7 @@ class KafkaLedger:
             self._metrics.count("refused_by_broker")
             reason = Reason("refused-by-broker", f"refused by the broker: {refusal!r}")
             return messages.dead_letter(outcome.record, reason, self._topics)
-        if refused.value is None:
+        if not refused.value:
             raise StartAgain(f"not even a dead letter without its value is taken: {refusal!r}") from refusal
         self._metrics.count("values_dropped")
         return messages.without_value(refused)

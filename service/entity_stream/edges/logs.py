@@ -39,7 +39,8 @@ def configure(level: str, *, as_json: bool, stream: TextIO = sys.stderr) -> None
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_foreign(last)))
     handler.addFilter(_Seldom())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    libraries = max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()])
+    logging.basicConfig(handlers=[handler], level=libraries, force=True)
 
 
 def _foreign(last: list[Processor]) -> list[Processor]:

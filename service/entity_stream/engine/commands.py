@@ -8,7 +8,8 @@ import hashlib
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -101,7 +102,8 @@ def train(labels: Path, documents: Path, out: Path, report: Callable[[str], None
     model = learn(training, report)
     report(f"trained on {len(training)} documents, to be held against {len(testing)} others")
     evaluation = evaluate(testing, [model.predict(document.text) for document in testing])
-    _save(model, out)
+    with _saving(out):
+        model.save(out)
     return _scorecard(evaluation, training, testing)
 
 
@@ -110,15 +112,13 @@ def sample_model(cache: Path) -> Path:
     path = cache / f"sample-{_sample_digest()[:16]}.model"
     if path.exists():
         return path
-    model = learn(split(read_corpus(LABELS, DOCUMENTS))[0])
-    try:
+    with _saving(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        # two may train at once: each writes a file of its own, and either model is as good
-        with tempfile.TemporaryDirectory(dir=cache, prefix="training-") as own:
-            model.save(Path(own) / "model")
-            (Path(own) / "model").replace(path)
-    except OSError as error:
-        raise _unsaved(error, cache) from error
+    model = learn(split(read_corpus(LABELS, DOCUMENTS))[0])
+    # two may train at once: each writes a file of its own, and either model is as good
+    with _saving(cache), tempfile.TemporaryDirectory(dir=cache, prefix="training-") as own:
+        model.save(Path(own) / "model")
+        (Path(own) / "model").replace(path)
     return path
 
 
@@ -130,6 +130,8 @@ def _check(options: ServeOptions) -> None:
         raise Mistake("The key is empty", "the engine's key", "Give one, or none at all: then no key is asked for.")
     if options.workers < 0:
         raise Mistake(f"There cannot be {options.workers} workers", "workers", "Give 0 or more.")
+    if not 0 <= options.port <= 65_535:
+        raise Mistake(f"There is no port {options.port}", "port", "Give 0 to 65535; 0 is any that is free.")
 
 
 def _deployment(options: ServeOptions) -> Deployment:
@@ -143,10 +145,11 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+    except OSError as error:
         raise Mistake(
-            f"The engine cannot listen there: {why}", f"{host}:{port}", "Choose another port; 0 takes any that is free."
+            f"The engine cannot listen there: {error.strerror}",
+            f"{host}:{port}",
+            "Choose another host or port; port 0 is any that is free.",
         ) from error
 
 
@@ -203,15 +206,14 @@ def _scorecard(
     return Scorecard(len(training), len(testing), rows, averages if testing else ())
 
 
-def _save(model: Model, out: Path) -> None:
+@contextmanager
+def _saving(path: Path) -> Iterator[None]:
     try:
-        model.save(out)
+        yield
     except OSError as error:
-        raise _unsaved(error, out) from error
-
-
-def _unsaved(error: OSError, path: Path) -> Mistake:
-    return Mistake(f"The model cannot be saved: {error.strerror}", str(path), "Choose a folder that may be written to.")
+        raise Mistake(
+            f"The model cannot be saved: {error.strerror}", str(path), "Choose a folder that may be written to."
+        ) from error
 
 
 def _sample_digest() -> str:
