@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseException as error:
-        if (mistakes := list(_mistakes(error))) and len(mistakes) == len(list(_leaves(error))):
+        if mistakes := mistakes_only(error):
             return _tell(mistakes, as_json=getattr(options, "json", False))
         raise
     return code
@@ -152,8 +152,11 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _mistakes(error: BaseException) -> Iterator[Mistake]:
-    return (leaf for leaf in _leaves(error) if isinstance(leaf, Mistake))
+def mistakes_only(error: BaseException) -> list[Mistake] | None:
+    """Return the user's mistakes when there is nothing else in what was raised: a bug is told as a bug."""
+    leaves = list(_leaves(error))
+    mistakes = [leaf for leaf in leaves if isinstance(leaf, Mistake)]
+    return mistakes if len(mistakes) == len(leaves) else None
 
 
 def _tell(mistakes: Sequence[Mistake], *, as_json: bool) -> int:

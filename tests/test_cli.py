@@ -1,0 +1,104 @@
+"""The commands as processes: what is right, what is a mistake, and with which exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from entity_stream import cli
+from entity_stream.core.mistake import Mistake
+
+RIGHT = {
+    "ENTITY_STREAM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "ENTITY_STREAM_INPUT_TOPIC": "in",
+    "ENTITY_STREAM_OUTPUT_TOPIC": "out",
+    "ENTITY_STREAM_LANGUAGE_ENDPOINT": "http://127.0.0.1:2",
+    "ENTITY_STREAM_LANGUAGE_KEY": "a-very-secret-key",
+    "ENTITY_STREAM_LANGUAGE_PROJECT": "incidents",
+    "ENTITY_STREAM_LANGUAGE_DEPLOYMENT": "production",
+    "ENTITY_STREAM_HTTP_PORT": "0",
+}
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with nothing of ours in its environment but what is given."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("ENTITY_STREAM_")}
+    command = [sys.executable, "-m", "entity_stream", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=others | environment)
+
+
+def assert_told(ended: subprocess.CompletedProcess[str], *words: str) -> None:
+    """A mistake is told in words, without a stack trace and without a secret, with exit code 2."""
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr + ended.stdout
+    for word in words:
+        assert word in ended.stderr
+
+
+def test_a_right_configuration_is_called_right() -> None:
+    """`check` says so and exits 0."""
+    ended = run("check", **RIGHT)
+    assert (ended.returncode, ended.stdout) == (0, "✓ settings\n")
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    """Missing, malformed, misspelt and contradictory variables come together, each with its fix."""
+    wrong = RIGHT | {
+        "ENTITY_STREAM_WINDOW": "many",
+        "ENTITY_STREAM_OUTPUT_TOPIC": "in",
+        "ENTITY_STREAM_KAFKA_GRUOP": "g",
+    }
+    del wrong["ENTITY_STREAM_LANGUAGE_PROJECT"]
+    told = ["_WINDOW is 'many'", "_OUTPUT_TOPIC", "Did you mean ENTITY_STREAM_KAFKA_GROUP?", "_PROJECT is not set"]
+    for command in ("check", "serve"):
+        assert_told(run(command, **wrong), *told)
+
+
+def test_machines_get_json() -> None:
+    """With --json each finding and each mistake is a JSON object on a line of its own."""
+    assert json.loads(run("check", "--json", **RIGHT).stdout) == {"asked": "settings", "good": True, "mistake": None}
+    mistakes = [json.loads(line)["mistake"] for line in run("check", "--json").stderr.splitlines()]
+    assert len(mistakes) == 7
+    assert all(mistake.keys() == {"what", "where", "fix"} for mistake in mistakes)
+
+
+def test_a_broker_that_is_not_there_is_told() -> None:
+    """`serve` and `check --connect` name the address and the settings to look at."""
+    assert_told(run("serve", **RIGHT), "127.0.0.1:1: connection refused", "ENTITY_STREAM_KAFKA_BOOTSTRAP_SERVERS")
+    ended = run("check", "--connect", **RIGHT)
+    assert_told(ended, "connection refused", "ENTITY_STREAM_LANGUAGE_ENDPOINT")
+    assert ended.stdout.splitlines() == ["✓ settings", "✗ Kafka: log in", "✗ Language: reach http://127.0.0.1:2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("check", "--config", "nowhere.env"), "nowhere.env"),
+        (("demo", "--documents", "nowhere", "--once"), "cannot read nowhere"),
+        (("engine", "serve", "--model", "nowhere"), "nowhere"),
+        (("engine", "serve", "--key-file", "nowhere"), "--key-file"),
+        (("engine", "train", "nowhere.json", "--documents", "."), "nowhere.json"),
+    ],
+)
+def test_a_file_that_is_not_there_is_told(arguments: tuple[str, ...], words: str) -> None:
+    """Whatever command names it."""
+    assert_told(run(*arguments), words)
+
+
+def test_a_configuration_file_is_read(tmp_path: Path) -> None:
+    """Settings come from --config; the environment wins."""
+    file = tmp_path / "service.env"
+    file.write_text("".join(f"{name}={value}\n" for name, value in RIGHT.items()))
+    assert run("check", "--config", str(file)).returncode == 0
+    assert_told(run("check", "--config", str(file), ENTITY_STREAM_WINDOW="0"), "_WINDOW is '0'")
+
+
+def test_a_bug_keeps_its_stack_trace() -> None:
+    """What is no mistake of the user's is not dressed up as one, nor hidden behind one."""
+    group = ExceptionGroup("both", [Mistake("what", "where", "fix"), ZeroDivisionError()])
+    assert cli.mistakes_only(group) is None
+    assert cli.mistakes_only(ExceptionGroup("one", [Mistake("what", "where", "fix")])) is not None
