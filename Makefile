@@ -26,8 +26,9 @@ help: ## say what each target does
 	$(PIP) install --require-hashes --requirement requirements/dev.lock
 	touch $@
 
+# With job control, Ctrl-C on a terminal reaches the demo alone: it drains and exits 0, and make with it.
 demo: .venv/demo ## broker, engine and service on this machine; ARGS="--help" tells what it takes
-	@bash -mc '"$$0" demo "$$@"' $(BIN)/entity-stream $(ARGS) # -m: Ctrl-C reaches the demo, which drains and exits 0, not make
+	@bash -c '[ ! -t 0 ] || set -m; "$$0" demo "$$@"' $(BIN)/entity-stream $(ARGS)
 
 test: .venv/dev ## all tests; with Docker, or Java and Maven, also those against a real Kafka
 	$(BIN)/python -m pytest $(ARGS)

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import logging
 import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +48,8 @@ from entity_stream.core.wire.shapes import (
 from entity_stream.engine.commands import ServeOptions, serve
 from entity_stream.engine.corpus import read_corpus
 from entity_stream.engine.crf import Model, train
-from entity_stream.engine.jobs import Limits, Work
-from entity_stream.engine.server import LARGEST_BODY, Deployment, Engine, element_starts, recognise
+from entity_stream.engine.jobs import Job, Limits, Work
+from entity_stream.engine.server import LARGEST_BODY, Deployment, Engine, Worker, element_starts, recognise
 from entity_stream.sample import DOCUMENTS, LABELS
 from tests.core.language_samples import document
 
@@ -403,6 +406,21 @@ def test_the_same_entities_are_told_in_every_unit(model: Path, several: list[str
         assert [one.text for one in units.entities] == [one.text for one in points.entities]
 
 
+def test_an_entity_that_ends_within_a_text_element_is_told_with_the_whole_of_it(model: Path) -> None:
+    """An accent behind an entity is no part of it in code points, and belongs to its last element in text elements."""
+    reader = Model.load(model)
+    text = REPORT
+    for span in reversed(reader.predict(REPORT)):
+        text = f"{text[: span.end]}\u0301{text[span.end :]}"
+    told = recognise(reader, Work((InputDocument("1", text),), (CODE_POINTS, TEXT_ELEMENTS)))
+    (points,), (elements,) = told.values()
+    assert isinstance(points, Found)
+    assert isinstance(elements, Found)
+    assert len(points.entities) > 3
+    assert [f"{one.text}\u0301" for one in points.entities] == [one.text for one in elements.entities]
+    assert [one.length for one in points.entities] == [one.length for one in elements.entities]
+
+
 # refused
 
 
@@ -674,6 +692,34 @@ async def test_who_submits_too_much_is_told_when_to_return(model: Path) -> None:
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert refused.json()["error"]["code"] == "429"
     assert verdict_on_submit(refused) == Freeze("HTTP 429", 1.0)
+
+
+@pytest.mark.asyncio
+async def test_what_a_worker_cannot_do_fails_and_is_not_quoted(caplog: pytest.LogCaptureFixture) -> None:
+    """A job at which the code of the worker fails has no result, and the log names the error without its words."""
+    worker = Worker(partial(ThreadPoolExecutor, 1))  # it has no model
+    moment = datetime(2026, 11, 21, tzinfo=UTC)
+    job = Job("the-id", "running", moment, moment, None, (), work=b"")
+    assert await worker.read(job) is None
+    await worker.close()
+    assert [record.getMessage() for record in caplog.records] == ["job the-id failed: AttributeError"]
+
+
+@shared
+async def test_a_client_that_goes_away_leaves_no_trace(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who hangs up in the middle of a submit is nobody's error: nothing is logged, and others are served."""
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    head = f"POST {SUBMIT} HTTP/1.1\r\nhost: x\r\nocp-apim-subscription-key: {KEY}\r\nexpect: 100-continue\r\n"
+    writer.write(f"{head}content-length: 100\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    await submitted(client, body(REPORT))
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 class Clock:
