@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entity_stream.core.polling import LONGEST, SHORTEST, Polling, backoff
+from entity_stream.core.polling import LATEST_FIRST, LONGEST, SHORTEST, Polling, backoff
 
 ROUNDING = 1e-9
 
@@ -23,7 +23,7 @@ def carry(polling: Polling, submitted: float, duration: float) -> tuple[int, flo
 
 
 @settings(deadline=None)
-@given(guesses, st.floats(SHORTEST, LONGEST * 8 / 9))
+@given(guesses, st.floats(SHORTEST, LATEST_FIRST * 8 / 9))
 def test_it_settles_on_how_long_jobs_take(guess: float, duration: float) -> None:
     """From whatever guess, steady jobs are soon asked for about once, and late by an eighth at the most."""
     polling, now = Polling(guess), 0.0
@@ -59,11 +59,11 @@ def test_it_follows_when_jobs_begin_to_take_longer_or_shorter(guess: float, befo
 
 @given(guesses, st.lists(st.tuples(moments, st.floats(0, 1e4), st.integers(1, 99)), max_size=20))
 def test_the_wait_keeps_its_bounds(guess: float, jobs: list[tuple[float, float, int]]) -> None:
-    """Whatever is learned, the first poll is neither sooner than the shortest wait nor later than the longest."""
+    """Whatever is learned, the first poll is neither sooner nor later than its bounds."""
     polling = Polling(guess)
     for submitted, age, polls in jobs:
         polling.learn(submitted, submitted + age, polls)
-        assert SHORTEST <= polling.first() <= LONGEST
+        assert SHORTEST <= polling.first() <= LATEST_FIRST
 
 
 @given(st.floats(0, 1e6))

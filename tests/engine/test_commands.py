@@ -16,7 +16,7 @@ import pytest
 
 from entity_stream.core.mistake import Mistake
 from entity_stream.core.wire import authoring
-from entity_stream.engine.commands import Row, ServeOptions, sample_model, serve, spare_cpus, train
+from entity_stream.engine.commands import Row, ServeOptions, _listen, sample_model, serve, spare_cpus, train
 from entity_stream.engine.corpus import read_corpus, split
 from entity_stream.engine.crf import Model
 from entity_stream.engine.evaluation import evaluate
@@ -95,6 +95,14 @@ async def test_a_port_that_is_taken_is_a_mistake(model: Path) -> None:
             with pytest.raises(Mistake, match="cannot listen there") as mistake:
                 await serve_while(wrong, pytest.fail)
             assert mistake.value.where == f"{wrong.host}:{wrong.port}"
+
+
+def test_what_is_written_is_sent_at_once() -> None:
+    """An accepted connection does not wait for acknowledgements before it sends (40 ms an answer, measured)."""
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.asyncio

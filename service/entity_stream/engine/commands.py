@@ -144,13 +144,17 @@ def _deployment(options: ServeOptions) -> Deployment:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise Mistake(
             f"The engine cannot listen there: {error.strerror}",
             f"{host}:{port}",
             "Choose another host or port; port 0 is any that is free.",
         ) from error
+    # connections inherit it; asyncio sets it only where a socket names its protocol, and this one does not.
+    # An answer is two writes: the second would wait 40 ms for the first to be acknowledged
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _url(listener: socket.socket) -> str:
