@@ -4,7 +4,7 @@
 
 What the service refuses is refused here in its words (`Refused`). Chosen where it has shown none: a project or
 deployment that is not here is a 404 (ProjectNotFound, NotFound), an api-version that is not known a 400
-(InvalidParameterValue): clients of ours park on either. No answer and no log line holds a text or a key.
+(InvalidParameterValue): clients of ours park on either. No error and no log line holds a text or a key.
 """
 
 import asyncio
