@@ -164,205 +164,169 @@ def calm_world(log: Log, plan: Plan = PLAN, duration: float = 5.0) -> World:
     return world
 
 
-def test_the_window_is_filled_and_never_exceeded() -> None:
+@pytest.mark.asyncio
+async def test_the_window_is_filled_and_never_exceeded() -> None:
     """With work waiting, exactly `window` jobs are in flight."""
-
-    async def main() -> None:
-        world = calm_world(Log(plain(2_000)))
-        await world.run_until(world.log.finished)
-        assert world.endpoint.peak == PLAN.window
-
-    virtual_time.run(main())
+    world = calm_world(Log(plain(2_000)))
+    await world.run_until(world.log.finished)
+    assert world.endpoint.peak == PLAN.window
 
 
-def test_full_batches_are_submitted_full() -> None:
+@pytest.mark.asyncio
+async def test_full_batches_are_submitted_full() -> None:
     """A backlog in one partition goes out as batches of 25."""
-
-    async def main() -> None:
-        world = calm_world(Log(plain(1_000)))
-        await world.run_until(world.log.finished)
-        assert {len(batch) for _, batch in world.endpoint.submits[:-1]} == {25}
-
-    virtual_time.run(main())
+    world = calm_world(Log(plain(1_000)))
+    await world.run_until(world.log.finished)
+    assert {len(batch) for _, batch in world.endpoint.submits[:-1]} == {25}
 
 
-def test_an_outage_stops_reading() -> None:
+@pytest.mark.asyncio
+async def test_an_outage_stops_reading() -> None:
     """While nothing answers, no more is read than the window holds, and everything flows afterwards."""
+    world = World(1, 5_000, Faults(outage=(0, 3_600)), odd=0.0)
+    read = []
 
-    async def main() -> None:
-        world = World(1, 5_000, Faults(outage=(0, 3_600)), odd=0.0)
-        read = []
+    async def look() -> None:
+        await asyncio.sleep(3_000)
+        read.append(world.source.reads)
 
-        async def look() -> None:
-            await asyncio.sleep(3_000)
-            read.append(world.source.reads)
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(look())
-            await world.run_until(world.log.finished)
-        assert read[0] <= PLAN.window * 25 + 3 * 40 + 3 * 25
-
-    virtual_time.run(main())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        await world.run_until(world.log.finished)
+    assert read[0] <= PLAN.window * 25 + 3 * 40 + 3 * 25
 
 
-def test_memory_is_bounded_while_the_broker_is_away() -> None:
+@pytest.mark.asyncio
+async def test_memory_is_bounded_while_the_broker_is_away() -> None:
     """Outcomes that cannot be settled stop the reading at the limit, and nothing is lost when the broker is back."""
+    plan = Plan(**{**PLAN_FIELDS, "memory": 500_000})
+    world = calm_world(Log(plain(5_000, text=b"x" * 1_000)), plan, duration=0.1)
+    world.ledger.away = True
+    held = []
 
-    async def main() -> None:
-        plan = Plan(**{**PLAN_FIELDS, "memory": 500_000})
-        world = calm_world(Log(plain(5_000, text=b"x" * 1_000)), plan, duration=0.1)
-        world.ledger.away = True
-        held = []
+    async def come_back() -> None:
+        for _ in range(300):
+            await asyncio.sleep(1)
+            held.append(world.line.vitals().bytes_held)
+        world.ledger.away = False
 
-        async def come_back() -> None:
-            for _ in range(300):
-                await asyncio.sleep(1)
-                held.append(world.line.vitals().bytes_held)
-            world.ledger.away = False
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(come_back())
-            await world.run_until(world.log.finished)
-        assert 500_000 <= max(held) <= 500_000 + 40 * 3_100
-
-    virtual_time.run(main())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(come_back())
+        await world.run_until(world.log.finished)
+    assert 500_000 <= max(held) <= 500_000 + 40 * 3_100
 
 
-def test_a_refused_key_rejects_nothing() -> None:
+@pytest.mark.asyncio
+async def test_a_refused_key_rejects_nothing() -> None:
     """An hour of 401 parks the line, says why, costs few calls and no document."""
+    world = World(3, 300, Faults(parked=(0, 3_600)), odd=0.0)
+    seen = set()
 
-    async def main() -> None:
-        world = World(3, 300, Faults(parked=(0, 3_600)), odd=0.0)
-        seen = set()
+    async def look() -> None:
+        for _ in range(35):
+            await asyncio.sleep(100)
+            seen.add(world.line.vitals().parked)
 
-        async def look() -> None:
-            for _ in range(35):
-                await asyncio.sleep(100)
-                seen.add(world.line.vitals().parked)
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(look())
-            await world.run_until(world.log.finished)
-        assert seen == {"401: the key is refused"}
-        assert all(isinstance(o, Annotated) for outcomes in world.log.published.values() for o in outcomes)
-        assert world.line.vitals().parked is None
-
-    virtual_time.run(main())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        await world.run_until(world.log.finished)
+    assert seen == {"401: the key is refused"}
+    assert all(isinstance(o, Annotated) for outcomes in world.log.published.values() for o in outcomes)
+    assert world.line.vitals().parked is None
 
 
-def test_halving_finds_one_poisoned_document_in_ten_further_calls() -> None:
+@pytest.mark.asyncio
+async def test_halving_finds_one_poisoned_document_in_ten_further_calls() -> None:
     """One poisoned document among 25 costs at most ten further submits, and no good one is rejected or billed twice."""
+    log = plain(25)
+    log[17] = Record(log[17].partition, 17, None, b'{"text":"poison"}')
+    world = calm_world(Log(log))
+    calls = []
+    submit = world.endpoint.submit
 
-    async def main() -> None:
-        log = plain(25)
-        log[17] = Record(log[17].partition, 17, None, b'{"text":"poison"}')
-        world = calm_world(Log(log))
-        calls = []
-        submit = world.endpoint.submit
+    async def counting(batch: Batch) -> SubmitVerdict:
+        calls.append(batch)
+        return await submit(batch)
 
-        async def counting(batch: Batch) -> SubmitVerdict:
-            calls.append(batch)
-            return await submit(batch)
-
-        world.endpoint.submit = counting  # type: ignore[method-assign]
-        await world.run_until(world.log.finished)
-        world.assert_whole()
-        assert len(calls) <= 11
-        billed = [document.record.offset for _, batch in world.endpoint.submits for document in batch]
-        assert sorted(billed) == [offset for offset in range(25) if offset != 17]
-
-    virtual_time.run(main())
+    world.endpoint.submit = counting  # type: ignore[method-assign]
+    await world.run_until(world.log.finished)
+    world.assert_whole()
+    assert len(calls) <= 11
+    billed = [document.record.offset for _, batch in world.endpoint.submits for document in batch]
+    assert sorted(billed) == [offset for offset in range(25) if offset != 17]
 
 
-def test_a_stuck_key_holds_back_only_itself() -> None:
+@pytest.mark.asyncio
+async def test_a_stuck_key_holds_back_only_itself() -> None:
     """While one job runs for long, records of other keys are published and the position waits."""
-
-    async def main() -> None:
-        slow, quick = (
-            plain(25, b"slow"),
-            [Record(Partition(TOPIC, 0), 25 + n, b"quick", b'{"text":"a"}') for n in range(50)],
-        )
-        world = calm_world(Log([*slow, *quick]))
-        durations = iter([1_000.0, 1.0, 1.0])
-        world.endpoint = Endpoint(world.rng, CALM, lambda: next(durations))
-        world.begin()
-        await world.run_until(lambda: now() > 100)
-        assert {offset for _, offset in world.log.published} == set(range(25, 75))
-        assert world.log.committed[0] == 0
-
-    virtual_time.run(main())
+    slow, quick = (
+        plain(25, b"slow"),
+        [Record(Partition(TOPIC, 0), 25 + n, b"quick", b'{"text":"a"}') for n in range(50)],
+    )
+    world = calm_world(Log([*slow, *quick]))
+    durations = iter([1_000.0, 1.0, 1.0])
+    world.endpoint = Endpoint(world.rng, CALM, lambda: next(durations))
+    world.begin()
+    await world.run_until(lambda: now() > 100)
+    assert {offset for _, offset in world.log.published} == set(range(25, 75))
+    assert world.log.committed[0] == 0
 
 
-def test_after_the_stop_nothing_is_submitted() -> None:
+@pytest.mark.asyncio
+async def test_after_the_stop_nothing_is_submitted() -> None:
     """What waits for a slot, a retry or a permit when the stop comes is left to the next reader."""
-
-    async def main() -> None:
-        world = World(3, 3_000, Faults(trouble=0.3))
-        await world.run_until(lambda: now() >= 20)
-        assert world.endpoint.submits
-        assert max(at for at, _ in world.endpoint.submits) <= 20.6
-
-    virtual_time.run(main())
+    world = World(3, 3_000, Faults(trouble=0.3))
+    await world.run_until(lambda: now() >= 20)
+    assert world.endpoint.submits
+    assert max(at for at, _ in world.endpoint.submits) <= 20.6
 
 
-def test_a_bug_ends_the_run() -> None:
+@pytest.mark.asyncio
+async def test_a_bug_ends_the_run() -> None:
     """An unexpected exception leaves the line, whatever task it came from."""
+    world = calm_world(Log(plain(10)))
 
-    async def main() -> None:
-        world = calm_world(Log(plain(10)))
+    async def broken(job: Job, batch: Batch) -> PollVerdict:
+        raise ZeroDivisionError
 
-        async def broken(job: Job, batch: Batch) -> PollVerdict:
-            raise ZeroDivisionError
-
-        world.endpoint.poll = broken  # type: ignore[method-assign]
-        with pytest.raises(ExceptionGroup) as raised:
-            await world.line.run()
-        assert raised.group_contains(ZeroDivisionError)
-
-    virtual_time.run(main())
+    world.endpoint.poll = broken  # type: ignore[method-assign]
+    with pytest.raises(ExceptionGroup) as raised:
+        await world.line.run()
+    assert raised.group_contains(ZeroDivisionError)
 
 
-def test_a_failing_ledger_ends_the_run_without_another_commit() -> None:
+@pytest.mark.asyncio
+async def test_a_failing_ledger_ends_the_run_without_another_commit() -> None:
     """When a settle fails, nothing is committed by anybody after it."""
+    world = calm_world(Log(plain(100)), duration=1.0)
 
-    async def main() -> None:
-        world = calm_world(Log(plain(100)), duration=1.0)
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
 
-        async def broken(*_: object) -> None:
-            raise ZeroDivisionError
-
-        world.ledger.settle = broken  # type: ignore[method-assign, assignment]
-        with pytest.raises(ExceptionGroup) as raised:
-            await world.line.run()
-        assert raised.group_contains(ZeroDivisionError)
-        assert world.log.committed[0] == 0
-        assert len(asyncio.all_tasks()) == 1
-
-    virtual_time.run(main())
+    world.ledger.settle = broken  # type: ignore[method-assign, assignment]
+    with pytest.raises(ExceptionGroup) as raised:
+        await world.line.run()
+    assert raised.group_contains(ZeroDivisionError)
+    assert world.log.committed[0] == 0
+    assert len(asyncio.all_tasks()) == 1
 
 
-def test_an_overdue_job_is_submitted_again() -> None:
+@pytest.mark.asyncio
+async def test_an_overdue_job_is_submitted_again() -> None:
     """A job that never ends is given up after `overdue` seconds, and its documents are submitted again."""
-
-    async def main() -> None:
-        world = calm_world(Log(plain(3)))
-        durations = iter([1e9, 1.0])
-        world.endpoint = Endpoint(world.rng, CALM, lambda: next(durations))
-        world.begin()
-        await world.run_until(world.log.finished)
-        assert len(world.endpoint.submits) == 2
-        assert world.endpoint.submits[1][0] >= PLAN.overdue
-
-    virtual_time.run(main())
+    world = calm_world(Log(plain(3)))
+    durations = iter([1e9, 1.0])
+    world.endpoint = Endpoint(world.rng, CALM, lambda: next(durations))
+    world.begin()
+    await world.run_until(world.log.finished)
+    assert len(world.endpoint.submits) == 2
+    assert world.endpoint.submits[1][0] >= PLAN.overdue
 
 
-def test_the_first_poll_learns_when_to_ask() -> None:
+@pytest.mark.asyncio
+async def test_the_first_poll_learns_when_to_ask() -> None:
     """With jobs of a steady length, nearly every job is asked for once, soon after it has ended."""
-
-    async def main() -> None:
-        world = calm_world(Log(plain(20_000)), duration=3.0)
-        await world.run_until(world.log.finished)
-        polls = [world.endpoint.polls[f"job-{n}"] for n in range(400, 800)]
-        assert sum(polls) / len(polls) < 1.3
-
-    virtual_time.run(main())
+    world = calm_world(Log(plain(20_000)), duration=3.0)
+    await world.run_until(world.log.finished)
+    polls = [world.endpoint.polls[f"job-{n}"] for n in range(400, 800)]
+    assert sum(polls) / len(polls) < 1.3
