@@ -28,7 +28,7 @@ help: ## say what each target does
 
 # With job control, Ctrl-C on a terminal reaches the demo alone: it drains and exits 0, and make with it.
 demo: .venv/demo ## broker, engine and service on this machine; ARGS="--help" tells what it takes
-	@bash -c '[ ! -t 0 ] || set -m; "$$0" demo "$$@"' $(BIN)/entity-stream $(ARGS)
+	@bash -c '[ ! -t 0 ] || set -m; "$$0" demo "$$@"; exit $$?' $(BIN)/entity-stream $(ARGS)
 
 test: .venv/dev ## all tests; with Docker, or Java and Maven, also those against a real Kafka
 	$(BIN)/python -m pytest $(ARGS)

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "edges": ({"core", "ports", "plan", "edges"}, CLIENTS),
     "engine": ({"core", "engine", "sample"}, {"msgspec", "pycrfsuite", "starlette", "uvicorn"}),
     "sample": (set(), set()),
-    "settings": ({"core", "plan"}, {"pydantic", "pydantic_settings"}),
+    "settings": ({"core", "plan", "settings"}, {"pydantic", "pydantic_settings"}),
     "serving": ({"core", "ports", "plan", "pipeline", "edges", "settings"}, {"msgspec", "structlog"}),
     "demo": (
         {"core", "plan", "engine", "sample", "serving", "demo"},
@@ -85,7 +85,7 @@ def test_the_core_does_no_io_and_reads_no_clock() -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    """`os.environ` and `os.getenv` appear in settings.py alone."""
+    """`os.environ` and `os.getenv` appear in settings alone."""
     for layer, path, tree in modules():
         names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         assert layer == "settings" or not names & {"environ", "getenv"}, path.name

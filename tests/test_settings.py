@@ -11,18 +11,11 @@ from hypothesis import strategies as st
 from entity_stream.core.messages import Topics
 from entity_stream.core.ordering import Order
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
-from entity_stream.settings import (
-    LOCAL,
-    PREFIX,
-    SECTIONS,
-    Mistakes,
-    Settings,
-    load,
-    settings_table,
-    variable,
-    variables,
-)
-from entity_stream.settings import example as env_example
+from entity_stream.settings.documentation import LOCAL, SECTIONS, settings_table
+from entity_stream.settings.documentation import example as env_example
+from entity_stream.settings.loading import Mistakes, load
+from entity_stream.settings.model import PREFIX, Settings, variable
+from entity_stream.settings.variables import variables
 
 ROOT = Path(__file__).parents[1]
 PEM = b"-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
@@ -609,7 +602,8 @@ def test_whatever_the_file_there_are_settings_or_mistakes(tmp_path: Path, conten
 def test_the_example_file_is_what_the_model_says() -> None:
     """`.env.example` has every variable as the model describes it.
 
-    To make it anew: python -c "from entity_stream.settings import example as e; print(e(), end='')" > .env.example
+    To make it anew:
+    python -c "from entity_stream.settings.documentation import example as e; print(e(), end='')" > .env.example
     (in an activated environment; it changes when the settings do).
     """
     assert (ROOT / ".env.example").read_text(encoding="utf-8") == env_example()

@@ -3,7 +3,7 @@
     read -> batch -> submit -> poll -> publish -> commit
 
     cli.py          the commands; wiring only
-    settings.py     the only reader of the environment; builds frozen plans
+    settings/       the only reader of the environment; builds frozen plans
     serving.py      puts edges around a line, one life after another until the stop
     pipeline.py     the heart, one page: read, batch, carry a batch to its job's end
     calling.py      asking the API until it has answered: submit, poll, throttles, refused keys

@@ -44,7 +44,7 @@ def _serve(options: argparse.Namespace) -> int:
     """Load the settings, then serve until SIGTERM or SIGINT."""
     from entity_stream import serving
     from entity_stream.edges import logs
-    from entity_stream.settings import load
+    from entity_stream.settings.loading import load
 
     settings = load(options.config)
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
@@ -57,7 +57,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     """Validate the settings; with --connect also ask broker and endpoint."""
-    from entity_stream.settings import load
+    from entity_stream.settings.loading import load
 
     settings = load(options.config)
     if not options.connect:

@@ -22,7 +22,7 @@ from entity_stream.edges.telemetry import Gauges, Metrics, ObservedLanguage, Obs
 from entity_stream.pipeline import Line
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
 from entity_stream.ports import Language, StartAgain
-from entity_stream.settings import Settings
+from entity_stream.settings.model import Settings
 
 log = structlog.get_logger("entity_stream")
 

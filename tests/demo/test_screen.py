@@ -23,6 +23,15 @@ def test_spans_are_highlighted_where_they_are() -> None:
     assert drawn.plain.startswith("INC-1  1 entities, 0.21 s\n")
 
 
+def test_line_ends_of_windows_shift_nothing() -> None:
+    """Carriage returns are not drawn, and what stands behind them is highlighted where it is."""
+    text = "first\r\nsecond\r\npayments-api is down"
+    drawn = annotated(message(text, 15, 12), text, 0.21, Palette())
+    assert [drawn.plain[span.start : span.end] for span in drawn.spans if "underline" in str(span.style)] == [
+        "payments-api"
+    ]
+
+
 def test_a_long_text_is_cut() -> None:
     """Of a text of a megabyte a screenful is shown."""
     drawn = annotated(message("x " * 500_000, 0, 1), "x " * 500_000, 0.1, Palette())

@@ -1,0 +1,276 @@
+"""What can be set, what goes together, and the plans that come of it. Each field's docstring is its documentation."""
+
+from ipaddress import ip_address
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from entity_stream.core.batching import Limits
+from entity_stream.core.messages import MAX_CHARACTERS, Topics
+from entity_stream.core.ordering import Order
+from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
+from entity_stream.settings.kinds import (
+    ApiVersion,
+    Bytes,
+    Count,
+    File,
+    Format,
+    Group,
+    Host,
+    Key,
+    Level,
+    Mechanism,
+    Member,
+    Name,
+    Ordering,
+    Password,
+    Protocol,
+    Rate,
+    Seconds,
+    Servers,
+    Switch,
+    Topic,
+    Url,
+    User,
+    Wrong,
+)
+
+PREFIX: Final = "ENTITY_STREAM_"
+
+
+class Settings(BaseSettings):
+    """What can be set. A check that spans two fields stands at the later one: it sees those before that are right.
+
+    pydantic-settings validates defaults, too; so such a check also sees what was left out.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    kafka_bootstrap_servers: Servers
+    """Some of the brokers; the others are learned from them."""
+    kafka_group: Group = "entity-stream"
+    """The consumer group. All replicas of one service share it."""
+    kafka_group_instance_id: Member | None = None
+    """Makes membership static: a name of this replica's own that survives its restarts."""
+    kafka_session_timeout: Annotated[Seconds, Field(ge=6, le=1_800)] = 45.0
+    """Silence after which the broker gives a replica's partitions to others."""
+    kafka_security_protocol: Protocol = "PLAINTEXT"
+    """How to talk to the brokers: SSL encrypts, SASL logs in."""
+    kafka_sasl_mechanism: Mechanism | None = None
+    """How to log in; needed with SASL."""
+    kafka_sasl_username: User | None = None
+    """Whom to log in; needed with SASL."""
+    kafka_sasl_password: Password | None = None
+    """The user's password; needed with SASL."""
+    kafka_ssl_ca_file: File | None = None
+    """The authorities that may vouch for the brokers; without it those that the system trusts."""
+    kafka_ssl_certificate_file: File | None = None
+    """Our own certificate, where brokers ask for one."""
+    kafka_ssl_key_file: File | None = None
+    """The private key of our certificate."""
+
+    input_topic: Topic
+    """The topic that documents are read from."""
+    output_topic: Topic
+    """The topic that entities are written to."""
+    dead_letter_topic: Topic = ""
+    """The topic for records that cannot have entities; without it the output topic with .dead-letter behind it."""
+
+    language_allow_http: Switch = False
+    """Let the key travel unencrypted to an endpoint on another machine."""
+    language_endpoint: Url
+    """The Language resource, or the engine of this project."""
+    language_key: Key
+    """The key of the Language resource; an engine that was started without a key takes any."""
+    language_project: Name
+    """The project that the model belongs to."""
+    language_deployment: Name
+    """The deployment of the model."""
+    language_api_version: ApiVersion = "2023-04-01"
+    """The version of the REST API to speak."""
+    language_resource: Name = "default"
+    """What journal, logs and metrics call this endpoint. Rename it, and jobs in flight are submitted again."""
+    language_timeout: Annotated[Seconds, Field(ge=1, le=300)] = 30.0
+    """How long one request may take."""
+    language_calls_per_minute: Annotated[Rate, Field(ge=1, le=1_000_000)] = 1_000.0
+    """Submits and polls of one replica together: the quota of the resource, divided by the number of replicas."""
+    language_ca_file: File | None = None
+    """The authorities that may vouch for the endpoint; without it those that the system trusts."""
+
+    order: Ordering = "key"
+    """What keeps its order within an input partition."""
+    window: Annotated[Count, Field(ge=1, le=10_000)] = 64
+    """Jobs in flight at the most, per replica."""
+    memory: Annotated[Bytes, Field(ge=1_000_000, le=64_000_000_000)] = 32_000_000
+    """Records that are fetched and not settled; reading waits at this size."""
+    batch_documents: Annotated[Count, Field(ge=1, le=25)] = 25
+    """Documents in one job at the most."""
+    batch_characters: Annotated[Count, Field(ge=1, le=MAX_CHARACTERS)] = MAX_CHARACTERS
+    """Characters in one job at the most; a longer document goes alone."""
+    batch_linger: Annotated[Seconds, Field(ge=0, le=60)] = 0.05
+    """How long a document waits for others to share its job."""
+    attempts: Annotated[Count, Field(ge=1, le=100)] = 3
+    """How often what a job did not bring is submitted before it is halved or, alone, becomes a dead letter."""
+    job_overdue: Annotated[Seconds, Field(ge=60, le=86_400)] = 3_600.0
+    """Age at which a job is given up and submitted again."""
+    longest_freeze: Annotated[Seconds, Field(ge=1, le=86_400)] = 300.0
+    """The most that is believed when the endpoint says how long to keep away."""
+    park_for: Annotated[Seconds, Field(ge=1, le=3_600)] = 60.0
+    """Pause between two tries while the endpoint refuses key, project or deployment."""
+    drain_for: Annotated[Seconds, Field(ge=0, le=3_600)] = 20.0
+    """How long jobs in flight may take to end after the stop."""
+    release_for: Annotated[Seconds, Field(ge=0.1, le=600)] = 5.0
+    """How long the last settle of a partition may take when it is taken from us; less than the session timeout."""
+
+    http_host: Host = "0.0.0.0"  # noqa: S104 (probes and Prometheus reach a container from outside)
+    """Where metrics and probes are served; 127.0.0.1 keeps them to this machine."""
+    http_port: Annotated[Count, Field(ge=0, le=65_535)] = 9_464
+    """The port of metrics and probes; 0 takes any that is free."""
+    log_level: Level = "INFO"
+    """The least that is logged."""
+    log_format: Format = "auto"
+    """auto: text on a terminal, JSON elsewhere."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (the signature is pydantic's)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `load` has gathered and nothing else, so that no value comes in past it."""
+        return (init_settings,)
+
+    @field_validator("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
+    @classmethod
+    def _goes_with_sasl(cls, value: object, others: ValidationInfo) -> object:
+        protocol = others.data.get("kafka_security_protocol")
+        if protocol in {"SASL_SSL", "SASL_PLAINTEXT"} and value is None:
+            raise Wrong(f"and {protocol} needs it", f"Set it, or choose another {PREFIX}KAFKA_SECURITY_PROTOCOL.")
+        if protocol in {"PLAINTEXT", "SSL"} and value is not None:
+            raise Wrong(f"and {protocol} does not log in", f"Remove it, or set {PREFIX}KAFKA_SECURITY_PROTOCOL.")
+        return value
+
+    @field_validator("kafka_ssl_ca_file", "kafka_ssl_certificate_file", "kafka_ssl_key_file")
+    @classmethod
+    def _goes_with_ssl(cls, value: str | None, others: ValidationInfo) -> str | None:
+        protocol = others.data.get("kafka_security_protocol")
+        if protocol in {"PLAINTEXT", "SASL_PLAINTEXT"} and value is not None:
+            raise Wrong(f"and {protocol} does not encrypt", f"Remove it, or set {PREFIX}KAFKA_SECURITY_PROTOCOL.")
+        return value
+
+    @field_validator("kafka_ssl_key_file")
+    @classmethod
+    def _goes_with_its_certificate(cls, value: str | None, others: ValidationInfo) -> str | None:
+        certificate = others.data.get("kafka_ssl_certificate_file", value)
+        if (certificate is None) is not (value is None):
+            given = "set" if certificate else "not set"
+            raise Wrong(f"and {PREFIX}KAFKA_SSL_CERTIFICATE_FILE is {given}", "Set both, or none.")
+        return value
+
+    @field_validator("dead_letter_topic", mode="before")
+    @classmethod
+    def _beside_the_output(cls, value: str, others: ValidationInfo) -> str:
+        return value or f"{others.data.get('output_topic', '')}.dead-letter"
+
+    @field_validator("output_topic", "dead_letter_topic")
+    @classmethod
+    def _is_no_other_topic(cls, value: str, others: ValidationInfo) -> str:
+        for other in ("input_topic", "output_topic"):
+            if others.data.get(other) == value:
+                raise Wrong(f"so that it and {variable(other)} are both {value!r}", "Give each a topic of its own.")
+        return value
+
+    @field_validator("language_endpoint")
+    @classmethod
+    def _keeps_the_key_from_strangers(cls, value: str, others: ValidationInfo) -> str:
+        parts = urlsplit(value)
+        allowed = others.data.get("language_allow_http", True)  # not there: its own mistake is enough
+        if parts.scheme == "http" and not allowed and not _is_loopback(parts.hostname or ""):
+            raise Wrong(
+                "where the key would travel unencrypted", f"Use https, or set {PREFIX}LANGUAGE_ALLOW_HTTP=true."
+            )
+        return value
+
+    @field_validator("release_for")
+    @classmethod
+    def _ends_within_the_session(cls, value: float, others: ValidationInfo) -> float:
+        if value >= others.data.get("kafka_session_timeout", value + 1):
+            raise Wrong(f"and {PREFIX}KAFKA_SESSION_TIMEOUT is not longer", "Make it shorter than the session timeout.")
+        return value
+
+    def plan(self) -> Plan:
+        """Say how to run a line."""
+        return Plan(
+            limits=Limits(documents=self.batch_documents, characters=self.batch_characters, linger=self.batch_linger),
+            order=Order(self.order),
+            window=self.window,
+            memory=self.memory,
+            calls_per_minute=self.language_calls_per_minute,
+            attempts=self.attempts,
+            overdue=self.job_overdue,
+            longest_freeze=self.longest_freeze,
+            park_for=self.park_for,
+            drain_for=self.drain_for,
+            release_for=self.release_for,
+        )
+
+    def topics(self) -> Topics:
+        """Say where outcomes go."""
+        return Topics(self.output_topic, self.dead_letter_topic)
+
+    def kafka(self) -> KafkaConnection:
+        """Say how to reach the brokers."""
+        password = self.kafka_sasl_password
+        return KafkaConnection(
+            bootstrap=self.kafka_bootstrap_servers,
+            group=self.kafka_group,
+            group_instance_id=self.kafka_group_instance_id,
+            security_protocol=self.kafka_security_protocol,
+            sasl_mechanism=self.kafka_sasl_mechanism,
+            username=self.kafka_sasl_username,
+            password=password.get_secret_value() if password else None,
+            ca_file=self.kafka_ssl_ca_file,
+            certificate_file=self.kafka_ssl_certificate_file,
+            key_file=self.kafka_ssl_key_file,
+            session_timeout=self.kafka_session_timeout,
+        )
+
+    def language(self) -> LanguageEndpoint:
+        """Say which Language resource and model to ask."""
+        return LanguageEndpoint(
+            url=self.language_endpoint,
+            key=self.language_key.get_secret_value(),
+            project=self.language_project,
+            deployment=self.language_deployment,
+            api_version=self.language_api_version,
+            resource=self.language_resource,
+            timeout=self.language_timeout,
+            ca_file=self.language_ca_file,
+        )
+
+    def watch(self) -> Watch:
+        """Say where metrics and probes are served."""
+        return Watch(self.http_host, self.http_port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def variable(field: str) -> str:
+    """Name the environment variable of a field."""
+    return PREFIX + field.upper()
