@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from entity_stream.calling import SECOND_OPINION
 from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Batch, Job, Partition, Record
 from entity_stream.core.ordering import Order
-from entity_stream.core.verdict import PollVerdict, SubmitVerdict
+from entity_stream.core.verdict import Again, PollVerdict, SubmitVerdict
 from entity_stream.pipeline import Line
 from entity_stream.plan import Plan
 from tests import virtual_time
@@ -47,6 +48,7 @@ class World:
         """Start a new life: all that a crash loses is made anew."""
         self.stop = asyncio.Event()
         self.endpoint.meet_a_new_process()
+        self.endpoint.epochs = self.log.epochs
         self.source = LogSource(self.log, self.rng, chunks)
         self.ledger = CheckingLedger(self.log, self.rng, self.faults, self.plan.order)
         self.line = Line(self.source, self.endpoint, self.ledger, self.plan, self.stop)
@@ -321,6 +323,39 @@ async def test_an_overdue_job_is_submitted_again() -> None:
     await world.run_until(world.log.finished)
     assert len(world.endpoint.submits) == 2
     assert world.endpoint.submits[1][0] >= PLAN.overdue
+
+
+@pytest.mark.asyncio
+async def test_a_job_that_is_unknown_once_is_asked_for_again() -> None:
+    """The first 404 for a job is doubted; the answer some seconds later is believed, and nothing is paid twice."""
+    world = calm_world(Log(plain(3)), duration=1.0)
+    poll = world.endpoint.poll
+    doubted: list[float] = []
+
+    async def forgetful(job: Job, batch: Batch) -> PollVerdict:
+        if not doubted:
+            doubted.append(now())
+            return Again("HTTP 404", certain=False)
+        assert now() >= doubted[0] + SECOND_OPINION
+        return await poll(job, batch)
+
+    world.endpoint.poll = forgetful  # type: ignore[method-assign]
+    await world.run_until(world.log.finished)
+    assert len(world.endpoint.submits) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_job_that_is_unknown_twice_is_submitted_again() -> None:
+    """The second 404 is believed: its documents go out in another job."""
+    world = calm_world(Log(plain(3)), duration=1.0)
+    poll = world.endpoint.poll
+
+    async def gone(job: Job, batch: Batch) -> PollVerdict:
+        return Again("HTTP 404", certain=False) if job.id == "job-0" else await poll(job, batch)
+
+    world.endpoint.poll = gone  # type: ignore[method-assign]
+    await world.run_until(world.log.finished)
+    assert len(world.endpoint.submits) == 2
 
 
 @pytest.mark.asyncio

@@ -123,6 +123,7 @@ class Endpoint:
         self.submits: list[tuple[float, Batch]] = []
         self.polls: dict[str, int] = defaultdict(int)
         self.under_way = self.peak = 0
+        self.epochs: dict[int, int] | None = None  # what may be submitted, where a test says so
 
     def meet_a_new_process(self) -> None:
         """Forgive whoever was told to wait: a new process knows nothing of it."""
@@ -131,6 +132,9 @@ class Endpoint:
     async def submit(self, batch: Batch) -> SubmitVerdict:
         assert batch
         assert len(batch) <= 25
+        if self.epochs is not None:
+            held = {d.record.partition for d in batch}
+            assert all(self.epochs[p.index] == p.epoch for p in held), "submitted what is no longer ours"
         if trouble := await self._trouble("submit"):
             return trouble
         if any(document.text == "poison" for document in batch):
