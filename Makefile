@@ -13,18 +13,21 @@ help: ## say what each target does
 # One virtual environment, two depths: what the demo needs, and all that developing needs.
 # A stamp is as new as the lock it was installed from, so a second run installs nothing.
 .venv/created:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Entity Stream needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Entity Stream needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
+	@echo "setting up .venv, once" >&2
+	@$(PYTHON) -m venv .venv
+	@touch $@
 
 .venv/demo: requirements/demo.lock pyproject.toml | .venv/created
-	$(PIP) install --require-hashes --requirement requirements/demo.lock
-	$(PIP) install --no-build-isolation --no-deps --editable .
-	touch $@
+	@echo "installing what the demo needs" >&2
+	@$(PIP) install --require-hashes --requirement requirements/demo.lock
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
 
 .venv/dev: requirements/dev.lock .venv/demo
-	$(PIP) install --require-hashes --requirement requirements/dev.lock
-	touch $@
+	@echo "installing what the tests need" >&2
+	@$(PIP) install --require-hashes --requirement requirements/dev.lock
+	@touch $@
 
 # With job control, Ctrl-C on a terminal reaches the demo alone: it drains and exits 0, and make with it.
 demo: .venv/demo ## broker, engine and service on this machine; ARGS="--help" tells what it takes

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -61,9 +62,10 @@ def test_every_mistake_is_told_at_once() -> None:
 def test_machines_get_json() -> None:
     """With --json each finding and each mistake is a JSON object on a line of its own."""
     assert json.loads(run("check", "--json", **RIGHT).stdout) == {"asked": "settings", "good": True, "mistake": None}
-    mistakes = [json.loads(line)["mistake"] for line in run("check", "--json").stderr.splitlines()]
-    assert len(mistakes) == 7
-    assert all(mistake.keys() == {"what", "where", "fix"} for mistake in mistakes)
+    ended = run("check", "--json")
+    findings = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert (ended.returncode, ended.stderr, len(findings)) == (2, "", 7)
+    assert all(finding["mistake"].keys() == {"what", "where", "fix"} for finding in findings)
 
 
 def test_a_broker_that_is_not_there_is_told() -> None:
@@ -89,12 +91,74 @@ def test_a_file_that_is_not_there_is_told(arguments: tuple[str, ...], words: str
     assert_told(run(*arguments), words)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--rate", "0"), ("--rate", "-1"), ("--rate", "nan"), ("--port", "99999"), ("--port", "x")]
+)
+def test_a_number_that_makes_no_sense_is_told(option: str, value: str) -> None:
+    """The demo does not start with it."""
+    assert_told(run("demo", f"{option}={value}", "--once"), option)
+
+
+def test_a_port_in_use_is_told() -> None:
+    """The demo names the option, not a setting that it does not have."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert_told(run("demo", "--once", "--port", str(taken.getsockname()[1])), "--port", "in use")
+
+
+def test_a_key_that_no_client_can_send_is_told(tmp_path: Path) -> None:
+    """The engine does not serve behind a lock without a key, and does not show the key."""
+    (tmp_path / "key").write_text("a secret of two\nlines")
+    assert_told(run("engine", "serve", "--key-file", str(tmp_path / "key")), "no client")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody whom nobody knows")
+def test_a_user_without_a_home_has_a_cache() -> None:
+    """A container may run as a user that is in no passwd: the commands work all the same."""
+    unknown = "import os; from entity_stream import cli; os.setuid(4_000_000); print(cli._cache().is_absolute())"
+    homeless = {name: value for name, value in os.environ.items() if name != "HOME"}
+    told = subprocess.check_output([sys.executable, "-c", unknown], text=True, timeout=60, env=homeless)
+    assert told == "True\n"
+
+
+def test_a_reader_that_has_seen_enough_ends_the_demo(tmp_path: Path) -> None:
+    """As `head` does: no stack trace, no complaint, and the demo ends as after Ctrl-C."""
+    for number in range(60):
+        (tmp_path / f"{number}.txt").write_text("payments-api throws HTTP 503")
+    command = [sys.executable, "-m", "entity_stream", "demo", "--documents", str(tmp_path), "--json", "--rate", "20"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout
+        assert demo.stderr
+        json.loads(demo.stdout.readline())
+        demo.stdout.close()
+        told = demo.stderr.read()
+    assert demo.returncode == 0, told
+    assert "Traceback" not in told
+
+
 def test_a_configuration_file_is_read(tmp_path: Path) -> None:
     """Settings come from --config; the environment wins."""
     file = tmp_path / "service.env"
     file.write_text("".join(f"{name}={value}\n" for name, value in RIGHT.items()))
     assert run("check", "--config", str(file)).returncode == 0
     assert_told(run("check", "--config", str(file), ENTITY_STREAM_WINDOW="0"), "_WINDOW is '0'")
+
+
+def test_a_stack_trace_in_the_log_shows_no_variables() -> None:
+    """What a frame holds may be a document's text or a key."""
+    failing = """
+import logging
+from entity_stream.edges import logs
+logs.configure("info", as_json=False)
+def fail(text):
+    raise ValueError
+try:
+    fail("confi" + "dential")
+except ValueError:
+    logging.getLogger("library").exception("failed")
+"""
+    ended = subprocess.run([sys.executable, "-c", failing], capture_output=True, text=True, timeout=60, check=True)
+    assert "ValueError" in ended.stderr
+    assert "confidential" not in ended.stderr
 
 
 def test_a_bug_keeps_its_stack_trace() -> None:

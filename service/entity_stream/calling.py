@@ -5,6 +5,7 @@ gives a document up for it.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from itertools import count
@@ -19,6 +20,9 @@ from entity_stream.ports import Language
 SECOND_OPINION = 5.0
 """Seconds until a job that the API does not know is asked for again; the second answer is believed."""
 
+ALONE = 10
+"""Polls in a row that bring trouble while others are answered: then an overdue job is given up, not in an outage."""
+
 Ours = Callable[[Batch], Batch]
 """Returns the documents of a batch whose partition is still ours."""
 
@@ -29,6 +33,7 @@ class Calls:
     def __init__(self, language: Language, plan: Plan, ours: Ours, stop: asyncio.Event) -> None:
         self._language, self._plan, self._ours, self._stop = language, plan, ours, stop
         self._polling = Polling()
+        self._answered = 0.0  # when the endpoint last told anybody anything of use
         self._quota = Quota(plan.calls_per_minute)
         self.in_flight = 0
         """Jobs that are accepted and not known to have ended."""
@@ -48,9 +53,10 @@ class Calls:
                 break
             match await self._language.submit(batch):
                 case Done(job):
-                    self.parked = None
+                    self.parked, self._answered = None, _now()
                     return job, batch
                 case Halve() as refusal:
+                    self._answered = _now()
                     return refusal, batch
                 case Wait() | Freeze() | Park() as trouble:
                     await self._sit_out(Operation.SUBMIT, trouble, attempt)
@@ -66,6 +72,7 @@ class Calls:
 
     async def _poll(self, job: Job, batch: Batch) -> Done[Judged] | Again | None:
         born, pause, polls, troubles, doubted = _now(), self._polling.first(), 0, 0, False
+        alone, asked = 0, math.inf
         while True:
             await asyncio.sleep(pause)
             await self._turn(Operation.POLL)
@@ -74,18 +81,21 @@ class Calls:
             polls, pause = polls + 1, 0.0
             match await self._language.poll(job, batch):
                 case Done() as done:
-                    self.parked = None
+                    self.parked, self._answered = None, _now()
                     self._polling.learn(born, _now(), polls)
                     return done
                 case Running():
                     if (age := _now() - born) > self._plan.overdue:
                         return Again(f"overdue: the job still ran after {age:.0f} s")
-                    troubles, pause = 0, self._polling.again(age)
+                    troubles, alone, pause, self._answered = 0, 0, self._polling.again(age), _now()
                 case Again(certain=certain) as again:
                     if certain or doubted:
                         return again
                     doubted, pause = True, SECOND_OPINION
                 case Wait() | Freeze() | Park() as trouble:
+                    alone, asked = alone + (self._answered > asked), _now()
+                    if alone >= ALONE and _now() - born > self._plan.overdue:
+                        return Again(f"overdue: {trouble.cause}")
                     await self._sit_out(Operation.POLL, trouble, troubles)
                     troubles += 1
 

@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import json
+import math
 import signal
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,15 +17,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from entity_stream.core.mistake import Mistake
+from entity_stream.core.mistake import Mistake, leaves
 
 T = TypeVar("T")
 
 INTERRUPTED = 130
 """What a shell calls a command that Ctrl-C has ended."""
 
-CACHE = Path.home() / ".cache" / "entity-stream"
-"""Where the model of the sample is kept."""
+PURPOSE = "Have a deployed custom-NER model find the entities in the documents of a Kafka topic."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +60,12 @@ def _check(options: argparse.Namespace) -> int:
     """Validate the settings; with --connect also ask broker and endpoint."""
     from entity_stream.settings.loading import load
 
-    settings = load(options.config)
+    try:
+        settings = load(options.config)
+    except ExceptionGroup as error:
+        if not options.json or not (wrong := mistakes_only(error)):
+            raise
+        return _report([("settings", mistake) for mistake in wrong], as_json=True)
     if not options.connect:
         return _report([("settings", None)], as_json=options.json)
     from entity_stream import serving
@@ -76,7 +82,9 @@ def _demo(options: argparse.Namespace) -> int:
     from entity_stream.edges import logs
 
     logs.configure(options.log_level, as_json=False)
-    wanted = Options(options.documents, options.once, options.json, options.rate, options.port, CACHE)
+    if options.json and sys.stdout is None:
+        raise Mistake("there is nowhere to write the messages", "stdout", "Leave it open, or leave --json out.")
+    wanted = Options(options.documents, options.once, options.json, options.rate, options.port, _cache())
     return _until_stopped(lambda stop: Demo(wanted, stop).run())
 
 
@@ -84,37 +92,49 @@ def _engine_serve(options: argparse.Namespace) -> int:
     """Serve a model as a Language resource until SIGTERM or SIGINT."""
     from entity_stream.engine import commands
 
+    key = _key(options.key_file)
     if not options.model:
         print("no --model: the one of the labelled sample is served, trained now unless it was before", file=sys.stderr)
     serving = commands.ServeOptions(
-        model=options.model or commands.sample_model(CACHE),
+        model=options.model or commands.sample_model(_cache()),
         project=options.project,
         deployment=options.deployment,
         host=options.host,
         port=options.port,
-        key=_key(options.key_file),
-        workers=options.workers,
+        key=key,
+        workers=commands.spare_cpus() if options.workers is None else options.workers,
     )
     _until_stopped(lambda stop: commands.serve(serving, stop, lambda address: print(f"engine {address}", flush=True)))
     return 0
+
+
+def _cache() -> Path:
+    """Say where the model of the sample is kept: a container may run as a user that has no home."""
+    try:
+        return Path.home() / ".cache" / "entity-stream"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / "entity-stream"
 
 
 def _key(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8").strip()
+        key = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise Mistake(
             f"the key cannot be read: {error}", "--key-file", "Name a text file that holds the key."
         ) from error
+    if " " in key or not (key.isascii() and key.isprintable()):
+        raise Mistake("no client can send this key", str(file), "A key is one word of visible ASCII.")
+    return key
 
 
 def _engine_train(options: argparse.Namespace) -> int:
     """Train a model on labelled documents and say how good it is on those it has not seen."""
     from entity_stream.engine import commands
 
-    progress = Console(stderr=True, highlight=False)
+    progress = Console(stderr=True, highlight=False, markup=False)
     score = commands.train(options.labels, options.documents, options.out, progress.print)
     if options.json:
         print(json.dumps(msgspec.to_builtins(score)))
@@ -143,20 +163,11 @@ def _until_stopped(run: Callable[[asyncio.Event], Awaitable[T]]) -> T:
     return asyncio.run(watched())
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """Go through what a task group raised, down to the exceptions themselves."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
-
-
 def mistakes_only(error: BaseException) -> list[Mistake] | None:
     """Return the user's mistakes when there is nothing else in what was raised: a bug is told as a bug."""
-    leaves = list(_leaves(error))
-    mistakes = [leaf for leaf in leaves if isinstance(leaf, Mistake)]
-    return mistakes if len(mistakes) == len(leaves) else None
+    raised = list(leaves(error))
+    mistakes = [leaf for leaf in raised if isinstance(leaf, Mistake)]
+    return mistakes if len(mistakes) == len(raised) else None
 
 
 def _tell(mistakes: Sequence[Mistake], *, as_json: bool) -> int:
@@ -189,7 +200,7 @@ def _report(findings: Sequence[tuple[str, Mistake | None]], *, as_json: bool) ->
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="entity-stream", description=__doc__.split(";")[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(prog="entity-stream", description=PURPOSE)
     parser.add_argument("--version", action="version", version=f"entity-stream {version('entity-stream')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -248,12 +259,24 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument(
         "--json", action="store_true", help="published messages as JSON Lines on stdout, nothing else there"
     )
-    demo.add_argument("--rate", type=float, metavar="N", help="documents a second; default: as fast as they come out")
-    demo.add_argument("--port", type=int, default=0, help="of metrics and probes; default: any that is free")
+    demo.add_argument("--rate", type=_rate, metavar="N", help="documents a second; default: as fast as they come out")
+    demo.add_argument("--port", type=_port, default=0, help="of metrics and probes; default: any that is free")
     demo.add_argument(
         "--log-level", default="warning", choices=["debug", "info", "warning", "error"], help="default: warning"
     )
     demo.set_defaults(command=_demo)
+
+
+def _rate(written: str) -> float:
+    if not (0 < (rate := float(written)) < math.inf):
+        raise argparse.ArgumentTypeError("give a number above 0")
+    return rate
+
+
+def _port(written: str) -> int:
+    if not 0 <= (port := int(written)) <= 65_535:
+        raise argparse.ArgumentTypeError("give 0 to 65535; 0 is any that is free")
+    return port
 
 
 def _add_engine(engine: argparse.ArgumentParser) -> None:
@@ -267,7 +290,11 @@ def _add_engine(engine: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--key-file", type=Path, metavar="FILE", help="holds the key that clients must send; default: any key"
     )
-    serve.add_argument("--workers", type=int, default=1, help="processes that run the model; 0: none but this one")
+    serve.add_argument(
+        "--workers",
+        type=int,
+        help="processes that run the model; 0: none but this one; default: the CPUs but one, at least one",
+    )
     serve.set_defaults(command=_engine_serve)
     train = commands.add_parser("train", help="train a model and print its score on held-out documents")
     train.add_argument("labels", type=Path, help="a labels file in the format of Azure AI Language")

@@ -4,14 +4,15 @@ A life ends early only when its producer or a settle is lost; the next one begin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
 
 import structlog
 from msgspec import Struct
 
 from entity_stream.core.messages import Topics
-from entity_stream.core.mistake import Mistake
+from entity_stream.core.mistake import Mistake, leaves
 from entity_stream.edges import admin, language_http
 from entity_stream.edges.health import serve_health
 from entity_stream.edges.kafka_connection import connected
@@ -24,13 +25,19 @@ from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
 from entity_stream.ports import Language, StartAgain
 from entity_stream.settings.model import Settings
 
+T = TypeVar("T")
+
 log = structlog.get_logger("entity_stream")
 
-FAREWELL = 10.0
-"""Seconds that a client may take to say goodbye to the brokers."""
+FAREWELL = 5.0
+"""Seconds that a client may take to say goodbye to the brokers once we were told to stop."""
 
 BREATH = 2.0
 """Seconds between two lives."""
+
+
+class Stopped(Exception):
+    """The stop came before there was a line."""
 
 
 class Setup(Struct, frozen=True):
@@ -80,6 +87,7 @@ class Board:
         reasons = {
             "draining: the service was told to stop": vitals.draining,
             "joining: the group has not assigned partitions yet": not source.joined,
+            "waiting: the broker that leads the group cannot be reached": source.away,
             f"parked: {vitals.parked}": vitals.parked is not None,
             f"publish: {ledger.trouble}": ledger.trouble is not None,
         }
@@ -118,10 +126,12 @@ async def _live_once(setup: Setup, language: Language, metrics: Metrics, board: 
             log.info("serve.started", topic=setup.input_topic, group=setup.kafka.group)
             left = await line.run()
             log.info("serve.stopped", records_left=left)
+    except* Stopped:
+        log.info("serve.stopped", records_left=0)
     except* StartAgain as lost:
-        board.wait("starting again: a producer or a settle was lost")
-        for error in lost.exceptions:
-            log.warning("serve.starting_again", reason=str(error))
+        reasons = sorted({str(error) for error in leaves(lost)})
+        board.wait(f"starting again: {'; '.join(reasons)}")
+        log.warning("serve.starting_again", reasons=reasons)
 
 
 @asynccontextmanager
@@ -131,15 +141,16 @@ async def _line(
     """Connect to the brokers and make a line; leave them when the block ends."""
     async with AsyncExitStack() as stack:
         producer = new_producer(setup.kafka)
-        stack.push_async_callback(_farewell, producer.stop)
-        await connected(producer.start(), setup.kafka)
-        await admin.require_topics(producer.client, setup.kafka, [setup.input_topic, *_outputs(setup.topics)])
+        stack.push_async_callback(farewell, producer.stop, stop)
+        await _unless(stop, connected(producer.start(), setup.kafka))
+        topics = [setup.input_topic, *_outputs(setup.topics)]
+        await _unless(stop, admin.require_topics(producer.client, setup.kafka, topics))
         consumer = new_consumer(setup.kafka)
-        stack.push_async_callback(_farewell, consumer.stop)
+        stack.push_async_callback(farewell, consumer.stop, stop)
         source = KafkaSource(consumer, setup.input_topic, metrics)
         ledger = KafkaLedger(consumer, producer, setup.topics, metrics)
         line = Line(ObservedSource(source, metrics), language, ObservedLedger(ledger, metrics), setup.plan, stop)
-        await connected(consumer.start(), setup.kafka)
+        await _unless(stop, connected(consumer.start(), setup.kafka))
         gauges = Gauges(line.vitals, lambda: source.lags(ledger.positions), setup.plan)
         metrics.registry.register(gauges)
         stack.callback(metrics.registry.unregister, gauges)
@@ -158,9 +169,33 @@ def _outputs(topics: Topics) -> list[str]:
     return [topics.output, topics.dead_letter]
 
 
-async def _farewell(stop: Callable[[], "asyncio.Future[None]"]) -> None:
+async def _unless(stop: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T:
+    """Await a start, which may take as long as brokers like; the stop ends it."""
+    task, stopped = asyncio.create_task(starting), asyncio.create_task(stop.wait())
     try:
-        async with asyncio.timeout(FAREWELL):
-            await stop()
-    except TimeoutError:
+        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise Stopped
+    finally:
+        await _ended(task, stopped)
+
+
+async def farewell(leave: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
+    """Have a client send what it has taken, and leave.
+
+    Before the next life of this process it may take its time: what is sent after that would be out of order. What
+    aiokafka cancels of its own on the way (its fetches, while a broker is away) must not look like our cancelling.
+    """
+    leaving, stopped = asyncio.create_task(leave()), asyncio.create_task(stop.wait())
+    await asyncio.wait([leaving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if (await asyncio.wait([leaving], timeout=FAREWELL))[1]:
         log.warning("serve.farewell_unanswered", seconds=FAREWELL)
+    await _ended(leaving, stopped)
+
+
+async def _ended(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel what has not ended by itself, and wait for it."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,13 +1,18 @@
-"""Documents, answers and job documents to test the wire and the verdicts with; nothing in here asserts."""
+"""Texts, documents, answers and job documents to test the wire and the verdicts with; nothing in here asserts."""
 
 import json
 from typing import Any
+
+from hypothesis import strategies as st
 
 from entity_stream.core.model import Document, Partition, Record
 from entity_stream.core.verdict import Answer
 from entity_stream.core.wire.runtime import wire_id
 
 PARTITION = Partition("incidents", 3, 7)
+PIECES = (*"aB1. \r\n", "\r\n", "\u0301", "\u200d", "👩", "🇩", "각", "ü", "—", "SRV-01")
+UNEVEN_TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+"""Texts whose length is another in each unit."""
 
 
 def document(offset: int, text: str, language: str | None = None) -> Document:

@@ -1,10 +1,15 @@
-"""Code points and UTF-16 code units: whatever the text, the two ways of counting agree with Python's own encoder."""
+"""Units of a text: UTF-16 agrees with Python's own encoder, text elements with the service and with the reader."""
+
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entity_stream.core.indexing import utf16
+from entity_stream.core.indexing import element_starts, utf16
+from entity_stream.core.wire.shapes import TEXT_ELEMENTS
+from tests.core.language_samples import UNEVEN_TEXTS
 
 CHARACTERS = st.sampled_from("a é\n\r\t\0\u0301\u200d\uffff\ud800\U00010000😀👩\U0010ffff")
 TEXTS = st.text(CHARACTERS | st.characters())
@@ -69,3 +74,49 @@ def test_a_plain_text_has_nothing_to_remember() -> None:
     index = utf16("naïve" * 1_000)
     assert (index.astral, index.astral_units) == ((), ())
     assert index.to_units(4_321) == index.to_points(4_321) == 4_321
+
+
+# text elements
+
+
+VECTORS = Path(__file__).parents[1] / "contract" / "recordings" / "encoding" / "string-index-vectors.json"
+RECORDED = [
+    pytest.param(vector["text"], vector["entity"], vector["offset"][TEXT_ELEMENTS], id=vector["name"])
+    for vector in json.loads(VECTORS.read_bytes())["vectors"]
+]
+
+
+@pytest.mark.parametrize(("text", "entity", "offset"), RECORDED)
+def test_text_elements_are_counted_as_the_service_counts_them(text: str, entity: str, offset: int) -> None:
+    """In the recorded texts the entity stands where the service says, in text elements."""
+    assert element_starts(text)[offset] == text.index(entity)
+
+
+@pytest.mark.parametrize(
+    ("text", "elements"),
+    [
+        ("", 0),
+        ("a\rb\nc\r\nd", 7),
+        ("🇩🇪🇫🇷🇩", 3),
+        ("각가\u11a8", 2),
+        ("\u1100\u1161\u11a8", 1),
+        ("ท\u0e33", 1),
+        ("👍🏽👍", 2),
+        ("a\u200db", 2),
+        ("\u0301a", 2),
+        ("\u2028\u0301", 2),
+        ("❤\ufe0f\u200d🔥", 1),
+    ],
+)
+def test_text_elements_are_grapheme_clusters(text: str, elements: int) -> None:
+    """What a reader sees as one character is one text element: flags, syllables, accents, emoji and line ends."""
+    assert len(element_starts(text)) == elements
+
+
+@given(UNEVEN_TEXTS)
+def test_elements_cover_a_text_without_gaps(text: str) -> None:
+    """Elements begin at the text's start, one behind the other, and never between CR and LF."""
+    starts = list(element_starts(text))
+    assert starts == sorted(set(starts))
+    assert starts[:1] == ([0] if text else [])
+    assert not any(text[at - 1 : at + 1] == "\r\n" for at in starts if at)

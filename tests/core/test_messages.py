@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from entity_stream.core.messages import MAX_CHARACTERS, Message, dead_letter, decode, encode, without_value
+from entity_stream.core.messages import MAX_CHARACTERS, Message, coordinates, dead_letter, decode, encode, without_value
 from entity_stream.core.model import Annotated, Deleted, Document, Entity, Model, Outcome, Reason, Record, Rejected
 from tests.core.kafka_samples import (
     HERE,
@@ -335,6 +335,21 @@ def test_a_value_that_is_not_there_cannot_be_left_out(value: bytes | None) -> No
     letter = dead_letter(record(value), Reason("code", "sentence"), TOPICS)
     with pytest.raises(ValueError, match="no value already"):
         without_value(letter)
+
+
+@given(records())
+def test_of_a_dead_letter_that_no_topic_takes_its_coordinates_stay(given_record: Record) -> None:
+    """Nothing of the sender is left, whatever its headers are called; it has a key and a value, and cannot shrink."""
+    sent = msgspec.structs.replace(
+        given_record, headers=(*given_record.headers, ("entity-stream-value-dropped", b"forged"))
+    )
+    letter = dead_letter(sent, Reason("code", "sentence"), TOPICS)
+    least = coordinates(letter)
+    assert [name for name, _ in least.headers] == list(OURS)
+    assert dict(least.headers)["entity-stream-offset"] == str(sent.offset).encode()
+    assert least.key == f"{sent.partition.topic}-{sent.partition.index}-{sent.offset}".encode()
+    assert least.value == b""
+    assert coordinates(least) == least
 
 
 @given(records())

@@ -1,6 +1,7 @@
 """The user's own input: a folder, a text file, JSON Lines, and whatever is wrong with them."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ def test_a_folder_gives_its_text_files_by_name(tmp_path: Path) -> None:
     fed = list(read(tmp_path))
     assert [one.key for one in fed] == [b"a.txt", b"deep/b.txt"]
     assert json.loads(fed[1].value) == {"id": "deep/b.txt", "text": "line one\r\nline two 🚨"}
+
+
+def test_names_and_marks_of_other_systems_are_taken(tmp_path: Path) -> None:
+    """A suffix in capitals, a name that is no UTF-8 and a byte order mark keep no document out."""
+    (tmp_path / "A.TXT").write_bytes(b"\xef\xbb\xbfpayments-api is down")
+    (tmp_path / os.fsdecode(b"b\xff.txt")).write_bytes(b"odd name")
+    (tmp_path / "lines.jsonl").write_bytes(b'\xef\xbb\xbf{"id":"c","text":"x"}')
+    fed = [*read(tmp_path), *read(tmp_path / "lines.jsonl")]
+    assert [json.loads(one.value)["text"] for one in fed] == ["payments-api is down", "odd name", "x"]
+    assert [one.key for one in fed] == [b"A.TXT", b"b?.txt", b"c"]
 
 
 def test_a_text_file_that_is_not_utf8_is_sent_as_it_is(tmp_path: Path) -> None:

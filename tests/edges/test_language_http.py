@@ -57,6 +57,18 @@ def job_body(ids: list[str], next_link: str | None = None, status: str = "succee
     return body | ({"nextLink": next_link} if next_link else {})
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_an_answer_that_is_garbage_in_its_coding_is_waited_out(coding: str) -> None:
+    """What cannot be decompressed is passing trouble, on submit and on poll, and no exception."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=b"hello", headers={"Content-Encoding": coding})
+
+    async with language(answer) as (there, _, _):
+        assert isinstance(await there.submit(batch(1)), Wait)
+        assert isinstance(await there.poll(JOB, batch(1)), Wait)
+
+
 async def test_a_submit_carries_the_key_and_takes_only_the_job_id_of_the_answer() -> None:
     """The job's id comes from operation-location; its host is not used."""
     location = {"operation-location": f"https://elsewhere.example/language/analyze-text/jobs/{JOB.id}?api-version=1"}

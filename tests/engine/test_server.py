@@ -7,18 +7,14 @@ import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
-from hypothesis import given
-from hypothesis import strategies as st
 
 from entity_stream.core.model import Annotated, Document, Rejected
 from entity_stream.core.verdict import (
@@ -37,38 +33,25 @@ from entity_stream.core.verdict import (
     read_page,
 )
 from entity_stream.core.wire.runtime import JobState, encode_submit, job_path, submit_path
-from entity_stream.core.wire.service_job import Found
 from entity_stream.core.wire.shapes import (
     CODE_POINTS,
     JOBS_PATH,
     TEXT_ELEMENTS,
     UTF16_UNITS,
-    InputDocument,
 )
 from entity_stream.engine.commands import ServeOptions, serve
-from entity_stream.engine.corpus import read_corpus
-from entity_stream.engine.crf import Model, train
-from entity_stream.engine.jobs import Job, Limits, Work
-from entity_stream.engine.server import LARGEST_BODY, Deployment, Engine, Worker, element_starts, recognise
-from entity_stream.sample import DOCUMENTS, LABELS
+from entity_stream.engine.jobs import Limits
+from entity_stream.engine.server import LARGEST_BODY, Deployment, Engine
+from entity_stream.sample import DOCUMENTS
 from tests.core.language_samples import document
 
 V = "2023-04-01"
 SUBMIT = submit_path(V)
 KEY = "a-key"
 DEPLOYED = "/language/authoring/analyze-text/projects/incidents/deployments/production"
-VECTORS = Path(__file__).parents[1] / "contract" / "recordings" / "encoding" / "string-index-vectors.json"
 REPORT = (DOCUMENTS / "incident-001.txt").read_bytes().decode()
 ASTRAL = "👩‍👩‍👧‍👧 cafe\u0301\r\n"
 """15 code points, 19 UTF-16 units, 7 text elements."""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a small model that finds something in the reports of the sample."""
-    path = tmp_path_factory.mktemp("engine") / "model"
-    train(read_corpus(LABELS, DOCUMENTS)[:15]).save(path)
-    return path
 
 
 shared = pytest.mark.asyncio(loop_scope="module")
@@ -338,87 +321,6 @@ async def test_offsets_count_in_the_unit_that_was_asked_for(
     expected = [one | {"offset": one["offset"] + size} for one in before]
     told = [(one["text"], one["offset"], one["length"]) for one in after]
     assert told == [(one["text"], one["offset"], one["length"]) for one in expected]
-
-
-RECORDED = [
-    pytest.param(vector["text"], vector["entity"], vector["offset"][TEXT_ELEMENTS], id=vector["name"])
-    for vector in json.loads(VECTORS.read_bytes())["vectors"]
-]
-
-
-@pytest.mark.parametrize(("text", "entity", "offset"), RECORDED)
-def test_text_elements_are_counted_as_the_service_counts_them(text: str, entity: str, offset: int) -> None:
-    """In the recorded texts the entity stands where the service says, in text elements."""
-    assert element_starts(text)[offset] == text.index(entity)
-
-
-@pytest.mark.parametrize(
-    ("text", "elements"),
-    [
-        ("", 0),
-        ("a\rb\nc\r\nd", 7),
-        ("🇩🇪🇫🇷🇩", 3),
-        ("각가\u11a8", 2),
-        ("\u1100\u1161\u11a8", 1),
-        ("ท\u0e33", 1),
-        ("👍🏽👍", 2),
-        ("a\u200db", 2),
-        ("\u0301a", 2),
-        ("\u2028\u0301", 2),
-        ("❤\ufe0f\u200d🔥", 1),
-    ],
-)
-def test_text_elements_are_grapheme_clusters(text: str, elements: int) -> None:
-    """What a reader sees as one character is one text element: flags, syllables, accents, emoji and line ends."""
-    assert len(element_starts(text)) == elements
-
-
-PIECES = (*"aB1. \r\n", "\r\n", "\u0301", "\u200d", "👩", "🇩", "각", "ü", "—", "SRV-01")
-texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
-
-
-@given(texts)
-def test_elements_cover_a_text_without_gaps(text: str) -> None:
-    """Elements begin at the text's start, one behind the other, and never between CR and LF."""
-    starts = list(element_starts(text))
-    assert starts == sorted(set(starts))
-    assert starts[:1] == ([0] if text else [])
-    assert not any(text[at - 1 : at + 1] == "\r\n" for at in starts if at)
-
-
-@given(st.lists(texts, max_size=3))
-def test_the_same_entities_are_told_in_every_unit(model: Path, several: list[str]) -> None:
-    """Whatever the text, the three units name the same pieces of it: those of text elements are whole elements."""
-    reports = [text + REPORT + text for text in several]
-    documents = tuple(InputDocument(str(place), text) for place, text in enumerate(reports))
-    told = recognise(Model.load(model), Work(documents, (CODE_POINTS, UTF16_UNITS, TEXT_ELEMENTS)))
-    for text, *answers in zip(reports, *told.values(), strict=True):
-        points, units, elements = (answer for answer in answers if isinstance(answer, Found))
-        starts = [*element_starts(text), len(text)]
-        assert points.characters == units.characters == elements.characters == len(starts) - 1
-        encoded = text.encode("utf-16-le")
-        for one in points.entities:
-            assert text[one.offset : one.offset + one.length] == one.text
-        for one in units.entities:
-            assert encoded[2 * one.offset : 2 * (one.offset + one.length)].decode("utf-16-le") == one.text
-        for one in elements.entities:
-            assert text[starts[one.offset] : starts[one.offset + one.length]] == one.text
-        assert [one.text for one in units.entities] == [one.text for one in points.entities]
-
-
-def test_an_entity_that_ends_within_a_text_element_is_told_with_the_whole_of_it(model: Path) -> None:
-    """An accent behind an entity is no part of it in code points, and belongs to its last element in text elements."""
-    reader = Model.load(model)
-    text = REPORT
-    for span in reversed(reader.predict(REPORT)):
-        text = f"{text[: span.end]}\u0301{text[span.end :]}"
-    told = recognise(reader, Work((InputDocument("1", text),), (CODE_POINTS, TEXT_ELEMENTS)))
-    (points,), (elements,) = told.values()
-    assert isinstance(points, Found)
-    assert isinstance(elements, Found)
-    assert len(points.entities) > 3
-    assert [f"{one.text}\u0301" for one in points.entities] == [one.text for one in elements.entities]
-    assert [one.length for one in points.entities] == [one.length for one in elements.entities]
 
 
 # refused
@@ -692,17 +594,6 @@ async def test_who_submits_too_much_is_told_when_to_return(model: Path) -> None:
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert refused.json()["error"]["code"] == "429"
     assert verdict_on_submit(refused) == Freeze("HTTP 429", 1.0)
-
-
-@pytest.mark.asyncio
-async def test_what_a_worker_cannot_do_fails_and_is_not_quoted(caplog: pytest.LogCaptureFixture) -> None:
-    """A job at which the code of the worker fails has no result, and the log names the error without its words."""
-    worker = Worker(partial(ThreadPoolExecutor, 1))  # it has no model
-    moment = datetime(2026, 11, 21, tzinfo=UTC)
-    job = Job("the-id", "running", moment, moment, None, (), work=b"")
-    assert await worker.read(job) is None
-    await worker.close()
-    assert [record.getMessage() for record in caplog.records] == ["job the-id failed: AttributeError"]
 
 
 @shared

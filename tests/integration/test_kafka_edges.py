@@ -1,23 +1,26 @@
 """Source and ledger against a real broker: nothing lost, nothing committed that is not published."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import msgspec
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import TopicAlreadyExistsError
+from aiokafka.structs import OffsetAndMetadata
 
 from entity_stream.core.messages import Topics
-from entity_stream.core.mistake import Mistake
+from entity_stream.core.mistake import Mistake, leaves
 from entity_stream.edges import admin as asking
 from entity_stream.edges.kafka_connection import connected
 from entity_stream.edges.kafka_ledger import new_producer
 from entity_stream.plan import KafkaConnection
+from entity_stream.ports import StartAgain
 from tests.integration.brokers import Broker, SecureBroker
 from tests.integration.conftest import NewTopic
 from tests.integration.stage import Member, Sent, eventually, everything, position, send
-from tests.integration.topics import admin, create_topic
+from tests.integration.topics import DENY, GROUP, TOPIC, Right, admin, create_topic, grant
 
 pytestmark = pytest.mark.asyncio
 
@@ -87,6 +90,55 @@ async def test_a_dead_letter_that_is_too_large_goes_without_its_value(kafka: Bro
     assert (letter.key, letter.value, headers["trace"]) == (b"bad", b"", b"1")
     assert headers["entity-stream-value-dropped"] == b"2000000"
     assert headers["entity-stream-offset"] == b"0"
+
+
+@pytest.mark.parametrize("configs", [{"max.message.bytes": "3000"}, {"cleanup.policy": "compact"}])
+async def test_a_dead_letter_that_no_topic_takes_leaves_its_coordinates(
+    kafka: Broker, new_topic: NewTopic, configs: dict[str, str]
+) -> None:
+    """Headers too large for any letter, or no key on a compacted topic: why and from where is published, and on."""
+    topic, output, letters = await new_topic(), await new_topic(), await new_topic(1, configs)
+    await send(kafka.bootstrap, topic, [(None, b"{", [("note", b"x" * 5_000)]), (b"good", document("a"), [])])
+    async with Member(KafkaConnection(kafka.bootstrap, topic), topic, Topics(output, letters)).at_work() as member:
+        await eventually(lambda: list(member.ledger.positions.values()) == [2])
+    [letter] = await everything(kafka.bootstrap, letters)
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value, "note" in headers) == (f"{topic}-0-0".encode(), b"", False)
+    assert (headers["entity-stream-reason"], headers["entity-stream-offset"]) == (b"invalid-json", b"0")
+
+
+async def test_a_dead_letter_topic_that_takes_nothing_at_all_is_waited_for(kafka: Broker, new_topic: NewTopic) -> None:
+    """It is named as the cause, and the run goes on waiting: no record is to blame, and none is lost."""
+    topic, output, letters = await new_topic(), await new_topic(), await new_topic(1, {"max.message.bytes": "100"})
+    await send(kafka.bootstrap, topic, [(b"bad", b"{", [])])
+    async with Member(KafkaConnection(kafka.bootstrap, topic), topic, Topics(output, letters)).at_work() as member:
+        await eventually(lambda: f"'{letters}' cannot be written" in (member.ledger.trouble or ""))
+        assert member.ledger.positions == {}
+
+
+async def test_what_another_tool_has_committed_beside_the_position_stops_nothing(
+    kafka: Broker, new_topic: NewTopic
+) -> None:
+    """A group's metadata in any letters is carried on as it is."""
+    topic, topics = await topics_for(new_topic)
+    await send(kafka.bootstrap, topic, [(b"k", document("a"), [])] * 5)
+    place = TopicPartition(topic, 0)
+    async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=topic, enable_auto_commit=False) as other:
+        other.assign([place])
+        await other.commit({place: OffsetAndMetadata(2, "café 🚨")})
+    async with Member(KafkaConnection(kafka.bootstrap, topic), topic, topics).at_work() as member:
+        await eventually(lambda: list(member.ledger.positions.values()) == [5])
+
+
+async def test_a_client_that_has_ceased_to_fetch_ends_the_run(kafka: Broker, new_topic: NewTopic) -> None:
+    """Nothing would ever arrive again, and nobody else would say so."""
+    topic, topics = await topics_for(new_topic)
+    member = Member(KafkaConnection(kafka.bootstrap, topic), topic, topics)
+
+    async def break_it() -> None:
+        member.consumer._fetcher._fetch_task.cancel()
+
+    assert ["ceased to fetch" in str(error) for error in await ends(member, break_it)] == [True]
 
 
 async def test_a_compacted_output_topic_takes_what_has_a_key(kafka: Broker, new_topic: NewTopic) -> None:
@@ -213,3 +265,59 @@ async def test_a_missing_acl_is_told_by_its_name(secure_kafka: SecureBroker) -> 
     findings = await asking.ask_kafka(secured(secure_kafka, secure_kafka.password), "closed-topic", ["closed-topic"])
     assert [finding.good for finding in findings] == [True, False, False]
     assert all("user 'svc' may not use topic 'closed-topic'" in str(f.mistake) for f in findings[1:])
+
+
+async def allowed(door: SecureBroker, rights: Mapping[str, Sequence[Right]]) -> KafkaConnection:
+    """Create topics and grant rights on them; give a connection whose group, named as the first topic, may be used."""
+    for name, some in rights.items():
+        await create_topic(door.superuser.bootstrap, name)
+        for right in some:
+            await grant(door.superuser.bootstrap, door.user, right, name)
+    group = next(iter(rights))
+    await grant(door.superuser.bootstrap, door.user, Right.READ, group, GROUP)
+    return msgspec.structs.replace(secured(door, door.password), group=group)
+
+
+async def ends(member: Member, break_it: Callable[[], Awaitable[None]]) -> list[BaseException]:
+    """Break something while a member is at work; give what its run ends with."""
+    try:
+        async with member.at_work():
+            await eventually(lambda: member.source.joined)
+            await break_it()
+            await eventually(lambda: False)
+    except ExceptionGroup as group:
+        return list(leaves(group))
+    raise AssertionError("it went on")
+
+
+async def test_a_right_to_write_that_is_missing_is_waited_for(secure_kafka: SecureBroker) -> None:
+    """Seen but not to be written, the output topic is named as the cause; nothing is lost, and it heals by itself."""
+    topic, output, letters = "unwritten-in", "unwritten-out", "unwritten-letters"
+    connection = await allowed(
+        secure_kafka, {topic: [Right.READ], output: [Right.DESCRIBE], letters: [Right.WRITE, Right.DESCRIBE]}
+    )
+    bootstrap = secure_kafka.superuser.bootstrap
+    await send(bootstrap, topic, [(b"k", document(f"{n}"), []) for n in range(20)])
+    async with Member(connection, topic, Topics(output, letters)).at_work() as member:
+        await eventually(lambda: f"'{output}' cannot be written: TopicAuthorization" in (member.ledger.trouble or ""))
+        assert member.ledger.positions == {}
+        await grant(bootstrap, secure_kafka.user, Right.WRITE, output)
+        await eventually(lambda: list(member.ledger.positions.values()) == [20])
+        assert member.ledger.trouble is None
+    assert len(await everything(bootstrap, output)) == 20
+
+
+@pytest.mark.parametrize("kind", [GROUP, TOPIC])
+async def test_a_right_to_read_that_is_taken_away_ends_the_run_by_its_name(
+    secure_kafka: SecureBroker, kind: int
+) -> None:
+    """The run ends to be started again, which then tells what is missing; it is no bug."""
+    topic, output, letters = (f"denied-{kind}-{role}" for role in ("in", "out", "letters"))
+    connection = await allowed(secure_kafka, {topic: [Right.READ], output: [Right.WRITE], letters: [Right.WRITE]})
+
+    async def deny() -> None:
+        await grant(secure_kafka.superuser.bootstrap, secure_kafka.user, Right.READ, topic, kind, DENY)
+
+    [error] = await ends(Member(connection, topic, Topics(output, letters)), deny)
+    assert isinstance(error, StartAgain)
+    assert "AuthorizationFailed" in str(error)

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from enum import IntEnum
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.admin import CreateAclsRequest
 
 BY_THE_BROKERS_DEFAULT = -1
 """A replication factor that suits a given cluster of three as well as a node of our own."""
@@ -43,6 +45,28 @@ async def delete_topics(bootstrap: str, names: Sequence[str]) -> None:
     """Have topics deleted; one that is gone already is fine."""
     async with admin(bootstrap) as client:
         await client.delete_topics(list(names))
+
+
+class Right(IntEnum):
+    """What an ACL is about, as the protocol counts it."""
+
+    READ = 3
+    WRITE = 4
+    DESCRIBE = 8
+
+
+TOPIC, GROUP = 2, 3
+DENY, ALLOW = 2, 3
+LITERALLY = 3
+
+
+async def grant(bootstrap: str, user: str, right: Right, name: str, kind: int = TOPIC, permission: int = ALLOW) -> None:
+    """Add an ACL for one user and one name; what is denied is denied, whatever else allows it."""
+    async with admin(bootstrap) as client:
+        request = CreateAclsRequest(kind, name, LITERALLY, f"User:{user}", "*", right, permission)
+        [(code, message)] = (await client._send_request(request)).creation_responses
+        if code:
+            raise for_code(code)(message)
 
 
 async def answers(bootstrap: str) -> bool:

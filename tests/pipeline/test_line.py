@@ -12,7 +12,7 @@ from entity_stream.calling import SECOND_OPINION
 from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Batch, Job, Partition, Record
 from entity_stream.core.ordering import Order
-from entity_stream.core.verdict import Again, PollVerdict, SubmitVerdict
+from entity_stream.core.verdict import Again, PollVerdict, SubmitVerdict, Wait
 from entity_stream.pipeline import Line
 from entity_stream.plan import Plan
 from tests import virtual_time
@@ -356,6 +356,40 @@ async def test_a_job_that_is_unknown_twice_is_submitted_again() -> None:
     world.endpoint.poll = gone  # type: ignore[method-assign]
     await world.run_until(world.log.finished)
     assert len(world.endpoint.submits) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_job_that_alone_cannot_be_asked_for_is_submitted_again() -> None:
+    """While others are answered, a job whose every poll fails is given up once overdue: it does not stay for ever."""
+    world = calm_world(Log(plain(200)), duration=1.0)
+    poll = world.endpoint.poll
+
+    async def broken(job: Job, batch: Batch) -> PollVerdict:
+        return Wait("HTTP 500") if job.id == "job-0" else await poll(job, batch)
+
+    async def trickle() -> None:
+        while not world.stop.is_set():
+            await asyncio.sleep(60)
+            last = world.log.records[0][-1]
+            world.log.records[0].append(Record(last.partition, last.offset + 1, None, last.value))
+
+    world.endpoint.poll = broken  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        trickling = group.create_task(trickle())
+        await world.run_until(lambda: world.log.committed[0] > 200, limit=PLAN.overdue * 3)
+        trickling.cancel()
+    assert now() > PLAN.overdue
+
+
+@pytest.mark.asyncio
+async def test_an_outage_longer_than_a_job_may_last_pays_for_nothing_twice() -> None:
+    """When nobody is answered no job is given up: once the endpoint is back each is asked for, not submitted again."""
+    world = World(5, 200, Faults(outage=(3.0, 3.0 + 3 * PLAN.overdue)), odd=0.0)
+    world.endpoint = Endpoint(world.rng, world.faults, lambda: 10.0)
+    world.begin(chunks=(40, 40))
+    await world.run_until(world.log.finished)
+    billed = [document.wire_id for _, batch in world.endpoint.submits for document in batch]
+    assert len(billed) == len(set(billed)) == 200
 
 
 @pytest.mark.asyncio

@@ -1,7 +1,14 @@
-"""Offsets in code points and in UTF-16 code units: an offset inside a character is refused, never rounded."""
+"""Offsets in code points, UTF-16 code units and text elements.
+
+An offset inside a character is refused, never rounded; of text elements only the starts are told.
+"""
 
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+from unicodedata import category
 
 from msgspec import Struct
 
@@ -56,3 +63,31 @@ def utf16(text: str) -> Utf16:
         return Utf16(len(text))
     astral = tuple(match.start() for match in ASTRAL.finditer(text))
     return Utf16(len(text), astral, tuple(point + units for units, point in enumerate(astral)))
+
+
+# text elements
+
+PLAIN: Final = re.compile(r"(?:[^\r\u0300-\U0010ffff]|\r(?!\n))*")
+"""A text in which every character is a text element, as can be seen at once."""
+KIND: Final = re.compile(
+    "(?P<r>\r)|(?P<n>\n)|(?P<j>\u200d)|(?P<x>[\u0e33\u0eb3\u200c\uff9e\uff9f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])"
+    "|(?P<L>[\u1100-\u115f\ua960-\ua97c])|(?P<V>[\u1160-\u11a7\ud7b0-\ud7c6])|(?P<T>[\u11a8-\u11ff\ud7cb-\ud7fb])"
+    "|(?P<S>[\uac00-\ud7a3])|(?P<f>[\U0001f1e6-\U0001f1ff])|(?P<p>[\u2194\U0001f000-\U0001faff])"
+)
+"""How characters join others, in a letter. What is not listed goes by its category."""
+KIND_BY_CATEGORY: Final = {"Mn": "x", "Me": "x", "Mc": "x", "Cc": "c", "Cf": "c", "Zl": "c", "Zp": "c", "So": "p"}
+ELEMENT: Final = re.compile("rn|[rnc]|(?:ff|L*[VS][VT]*|L+|T+|p(?:x*jp)*|[^rnc])[xj]*")
+"""A text element, in those letters: an extended grapheme cluster (Unicode TR 29) without the rarest rules."""
+
+
+def element_starts(text: str) -> Sequence[int]:
+    """Tell where each text element of a text begins, in code points."""
+    if PLAIN.fullmatch(text):
+        return range(len(text))
+    return [element.start() for element in ELEMENT.finditer("".join(map(_kind, text)))]
+
+
+@lru_cache(maxsize=16_384)
+def _kind(char: str) -> str:
+    listed = KIND.fullmatch(char)
+    return (listed.lastgroup if listed else None) or KIND_BY_CATEGORY.get(category(char), "o")

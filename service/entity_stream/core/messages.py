@@ -33,6 +33,10 @@ OFFSET_UNIT = "UnicodeCodePoint"
 """What offsets and lengths count: the index of a Python string."""
 
 
+WHY = tuple(f"entity-stream-{part}" for part in ("reason", "message", "topic", "partition", "offset", "timestamp"))
+"""Headers of a dead letter: why the record cannot have entities, and where it is."""
+
+
 class Message(Struct, frozen=True, gc=False):
     """What is produced: topic, key, value and headers, all as bytes on the wire."""
 
@@ -115,15 +119,9 @@ def encode(outcome: Outcome, topics: Topics, now: float) -> Message:
 
 def dead_letter(record: Record, reason: Reason, topics: Topics) -> Message:
     """Key, value and headers as they came, to the byte; behind them, headers that say why and from where."""
-    why = (
-        ("entity-stream-reason", reason.code),
-        ("entity-stream-message", reason.message),
-        ("entity-stream-topic", record.partition.topic),
-        ("entity-stream-partition", str(record.partition.index)),
-        ("entity-stream-offset", str(record.offset)),
-        ("entity-stream-timestamp", str(record.timestamp)),
-    )
-    headers = tuple((name, text.encode("utf-8", "replace")) for name, text in why)
+    place = record.partition
+    why = (reason.code, reason.message, place.topic, str(place.index), str(record.offset), str(record.timestamp))
+    headers = tuple((name, text.encode("utf-8", "replace")) for name, text in zip(WHY, why, strict=True))
     return Message(topics.dead_letter, record.key, record.value, record.headers + headers)
 
 
@@ -137,6 +135,17 @@ def without_value(letter: Message) -> Message:
         raise ValueError("the dead letter has no value already")
     size = str(len(letter.value)).encode()
     return Message(letter.topic, letter.key, b"", (*letter.headers, ("entity-stream-value-dropped", size)))
+
+
+def coordinates(letter: Message) -> Message:
+    """Leave of a dead letter only why and from where, under a key of its own: there is a topic that takes no less.
+
+    Keys and headers have no limit but the broker's, and a compacted topic takes nothing without a key.
+    """
+    said = dict(letter.headers)
+    headers = tuple((name, said[name]) for name in WHY)
+    place = (said[f"entity-stream-{part}"] or b"" for part in ("topic", "partition", "offset"))
+    return Message(letter.topic, b"-".join(place), b"", headers)
 
 
 def moment(milliseconds: int) -> datetime:

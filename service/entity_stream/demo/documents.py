@@ -3,6 +3,8 @@
 What is not a document is sent all the same, as it is: the service says what is wrong with it.
 """
 
+import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from itertools import chain, cycle, islice
 from pathlib import Path
@@ -54,7 +56,7 @@ def sample(folder: Path, first: Sequence[str], *, endlessly: bool) -> Iterator[F
 
 
 def _folder(folder: Path) -> Iterator[Fed]:
-    paths = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    paths = sorted(path for path in _text_files(folder) if path.is_file())
     if not paths:
         raise Mistake(
             f"no .txt file below {folder}", "--documents", "Name a folder of text files, or a JSON Lines file."
@@ -63,21 +65,32 @@ def _folder(folder: Path) -> Iterator[Fed]:
         yield _text(path, str(path.relative_to(folder)))
 
 
+def _text_files(folder: Path) -> Iterator[Path]:
+    """Find the text files below a folder; one that cannot be listed is an error, not an empty one."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(parent, name) for name in names if name.lower().endswith(".txt"))
+
+
 def _text(path: Path, name: str) -> Fed:
     """Wrap a text file, its line ends untouched; what is not UTF-8 goes as it is."""
     raw = path.read_bytes()
+    key = name.encode("utf-8", "replace")  # a file's name is any bytes, an id is text
     try:
-        value = msgspec.json.encode({"id": name, "text": raw.decode("utf-8")})
+        value = msgspec.json.encode({"id": key.decode(), "text": raw.removeprefix(BOM_UTF8).decode()})
     except UnicodeDecodeError:
         value = raw
-    return Fed(name.encode("utf-8", "replace"), value)
+    return Fed(key, value)
 
 
 def _lines(path: Path) -> Iterator[Fed]:
     """Read JSON Lines; a line without an id of its own is called by its file and number."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if value := line.strip():
+            if value := line.removeprefix(BOM_UTF8 if number == 1 else b"").strip():
                 yield Fed((_id(value) or f"{path.name}:{number}").encode("utf-8", "replace"), value)
 
 

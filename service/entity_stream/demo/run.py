@@ -1,6 +1,7 @@
 """Running the demo: broker, engine, service, feeder and viewer in one event loop, ended in that order reversed."""
 
 import asyncio
+import os
 import socket
 import sys
 import time
@@ -14,9 +15,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from msgspec import Struct
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from entity_stream.core.batching import Limits
 from entity_stream.core.messages import Message, Topics
+from entity_stream.core.mistake import Mistake
 from entity_stream.core.rendering import render
 from entity_stream.demo import documents, screen
 from entity_stream.demo.broker import PARTITIONS, embedded_broker
@@ -75,10 +78,11 @@ class Demo:
 
     async def run(self) -> int:
         """Run until the stop, or with `once` until all has an outcome; return the exit code."""
-        fed = documents.begun(self._documents())
-        with embedded_broker() as bootstrap, self._console.status("training the model on the sample") as status:
-            engine_port, engine_stop, service_stop = _free_port(), asyncio.Event(), asyncio.Event()
-            setup = _setup(bootstrap, engine_port, self._options.port)
+        fed, http_port = documents.begun(self._documents()), _free_port(self._options.port)
+        with embedded_broker() as bootstrap, self._console.status(self._running_line()) as status:
+            self._print(f"[bold]Kafka[/bold] {bootstrap}, topics {INPUT}, {TOPICS.output}, {TOPICS.dead_letter}")
+            engine_port, engine_stop, service_stop = _free_port(0), asyncio.Event(), asyncio.Event()
+            setup = _setup(bootstrap, engine_port, http_port)
             async with asyncio.TaskGroup() as group:
                 service = group.create_task(serve(setup, service_stop, self._announce("metrics")))
                 group.create_task(self._serve_engine(engine_port, engine_stop))
@@ -121,9 +125,8 @@ class Demo:
 
     def _announce(self, what: str) -> Callable[[str], None]:
         def announce(address: str) -> None:
-            self._addresses[what] = address
-            shown = f"{address}/metrics" if what == "metrics" else address
-            self._console.print(f"[bold]{what}[/bold] {shown}")
+            self._addresses[what] = f"{address}/metrics" if what == "metrics" else address
+            self._print(f"[bold]{what}[/bold] {self._addresses[what]}")
 
         return announce
 
@@ -143,20 +146,40 @@ class Demo:
         fed, seconds = known
         self._outcomes["rejected" if is_letter else "annotated"] += 1
         if self._options.as_json:
-            sys.stdout.buffer.write(render(message, TOPICS) + b"\n")
-            sys.stdout.buffer.flush()
+            self._write(render(message, TOPICS) + b"\n")
         elif is_letter:
-            self._console.print(screen.rejected(message))
+            self._print(screen.rejected(message))
         else:
             text = msgspec.json.decode(fed.value)["text"]
-            self._console.print(screen.annotated(message, text, seconds, self._palette))
+            self._print(screen.annotated(message, text, seconds, self._palette, self._console.width))
+
+    def _print(self, shown: str | Text) -> None:
+        try:
+            self._console.print(shown)
+        except SystemExit:  # rich's word for a reader that has gone, as `head` does
+            self._stop.set()
+
+    def _write(self, line: bytes) -> None:
+        """Write to stdout; a reader that goes away ends the run. Raises Mistake when there is no room."""
+        try:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the end of Python tries once more
+            if not isinstance(error, BrokenPipeError):
+                raise Mistake(
+                    f"the messages cannot be written: {error.strerror}", "stdout", "Send them where there is room."
+                ) from error
+            self._stop.set()
 
     def _running_line(self) -> str:
+        if "engine" not in self._addresses:
+            return "starting the engine; the first run trains its model, which takes some seconds"
         tally, seconds = self._tally, time.monotonic() - self._began
+        addresses = "  ".join(f"{what} {address}" for what, address in self._addresses.items())
         return (
             f"{tally.out} of {tally.fed} documents out, {tally.rejected} dead letters, "
-            f"{tally.out / seconds:.0f} documents/s, lag {tally.pending}; "
-            + "; ".join(f"{what} {address}" for what, address in self._addresses.items())
+            f"{tally.out / seconds:.0f} documents/s, lag {tally.pending}\n[dim]{addresses}[/dim]"
         )
 
     async def _catch_up(self, viewer: AIOKafkaConsumer) -> None:
@@ -166,9 +189,9 @@ class Demo:
             await asyncio.sleep(0.01)
 
     def _conclude(self) -> int:
-        screen.summary(self._console, self._outcomes, time.monotonic() - self._began)
+        self._print(screen.summary(self._outcomes, time.monotonic() - self._began, left=self._tally.pending))
         for name, size in self._tally.too_large:
-            self._console.print(f"[red]not sent:[/red] {name} has {size} bytes, a broker takes {LARGEST} at most")
+            self._print(screen.not_sent(name, size, LARGEST))
         return 1 if self._tally.too_large else 0
 
 
@@ -201,8 +224,8 @@ def _everywhere() -> list[TopicPartition]:
 async def _viewer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
     """Read both topics from their start."""
     viewer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=50)
-    await viewer.start()
     try:
+        await viewer.start()
         for topic in (TOPICS.output, TOPICS.dead_letter):
             await viewer._client._wait_on_metadata(topic)  # noqa: SLF001 (naming a topic makes it, in this broker)
         viewer.assign(_everywhere())
@@ -217,8 +240,19 @@ async def _producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
         yield producer
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
+    """Find a port that can be listened on: the wanted one, or any for 0. Raises Mistake."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as servers do: the last run's port is free at once
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise Mistake(
+                f"cannot listen on 127.0.0.1:{wanted}: {error.strerror}",
+                "--port",
+                "Choose a port that is free, or 0 for any.",
+            ) from error
         port: int = probe.getsockname()[1]
         return port

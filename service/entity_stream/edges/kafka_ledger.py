@@ -5,9 +5,11 @@ record spoils no settle but its own, and is found by sending the records of its 
 """
 
 import asyncio
+import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
@@ -44,16 +46,21 @@ Letter = tuple[Message, Outcome]
 LOOK_AGAIN = 5.0
 """Seconds between two tries while a topic is missing or not allowed."""
 
+PATIENCE = 5.0
+"""Seconds that brokers may take to acknowledge before we say that we wait for them."""
+
 
 def new_producer(connection: KafkaConnection) -> AIOKafkaProducer:
-    """Make the producer of a ledger."""
-    return AIOKafkaProducer(
+    """Make the producer of a ledger: what it took it sends for as long as it takes."""
+    producer = AIOKafkaProducer(
         acks="all",
         enable_idempotence=True,
         max_batch_size=BATCH,
         max_request_size=LARGEST,
         **client_options(connection),
     )
+    producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 (a partition without leader would fail a batch in 40 s)
+    return producer
 
 
 class KafkaLedger:
@@ -68,8 +75,12 @@ class KafkaLedger:
         self._to_commit: dict[TopicPartition, OffsetAndMetadata] = {}
         self.positions: dict[Partition, int] = {}
         """What is committed."""
-        self.trouble: str | None = None
-        """Why nothing can be published."""
+        self._troubles: dict[object, str] = {}
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be published or committed, if that is so."""
+        return next(iter(self._troubles.values()), None)
 
     async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
         """Publish, have every outcome acknowledged, commit."""
@@ -102,12 +113,29 @@ class KafkaLedger:
             try:
                 await self._producer.client._wait_on_metadata(topic)  # noqa: SLF001 (what `send` does first)
             except errors.KafkaError as error:
-                self.trouble = f"topic '{topic}' cannot be written: {error!r}"
-                log.warning("publish.blocked", topic=topic, error=repr(error))
-                await asyncio.sleep(LOOK_AGAIN)
+                await self._sit_out(topic, error)
             else:
-                self.trouble = None
                 return
+
+    async def _sit_out(self, topic: str, error: Exception) -> None:
+        """Wait a little for an operator, and say what for."""
+        with self._telling(f"topic '{topic}' cannot be written: {error!r}"):
+            await asyncio.sleep(LOOK_AGAIN)
+
+    @contextmanager
+    def _telling(self, trouble: str, after: float = 0.0) -> Iterator[None]:
+        """Tell of a trouble as long as the block lasts, once it has lasted a while."""
+        this = object()
+        telling = asyncio.get_running_loop().call_later(after, self._tell, this, trouble)
+        try:
+            yield
+        finally:
+            telling.cancel()
+            self._troubles.pop(this, None)
+
+    def _tell(self, this: object, trouble: str) -> None:
+        self._troubles[this] = trouble
+        log.warning("publish.blocked", reason=trouble)
 
     def _place(self, message: Message) -> TopicPartition:
         """Choose the partition as every Kafka producer does: by the key's murmur2, or any."""
@@ -121,8 +149,12 @@ class KafkaLedger:
             batch, end = self._fill([message for message, _ in letters[start:]])
             try:
                 await self._send(place, batch)
+            except errors.TopicAuthorizationFailedError as error:
+                await self._sit_out(place.topic, error)
+                continue
             except REFUSALS as refusal:
-                await self._publish_alone(place, letters[start : start + end], refusal)
+                if not await self._publish_alone(place, letters[start : start + end], refusal):
+                    continue
             start += end
 
     def _fill(self, waiting: Sequence[Message]) -> tuple[BatchBuilder, int]:
@@ -141,24 +173,33 @@ class KafkaLedger:
         """
         async with self._entrances[place]:
             try:
-                await (await self._producer.send_batch(batch, place.topic, partition=place.partition))
-            except REFUSALS:
+                sent = await self._producer.send_batch(batch, place.topic, partition=place.partition)
+            except errors.KafkaError as error:
+                raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
+            try:
+                with self._telling(f"waiting for {place.topic}-{place.partition} to acknowledge", PATIENCE):
+                    await sent
+            except (*REFUSALS, errors.TopicAuthorizationFailedError):
                 self._producer._txn_manager.increment_sequence_number(place, -batch.record_count())  # noqa: SLF001
                 raise
             except errors.KafkaError as error:
                 raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
 
-    async def _publish_alone(self, place: TopicPartition, letters: Sequence[Letter], refusal: Exception) -> None:
-        """Send the messages of a refused batch one by one; the refused one becomes a dead letter."""
+    async def _publish_alone(self, place: TopicPartition, letters: Sequence[Letter], refusal: Exception) -> bool:
+        """Send the messages of a refused batch one by one; the refused one becomes a dead letter. False: try again."""
         if len(letters) > 1:
             for one in letters:
                 await self._publish_to(place, [one])
-            return
+            return True
         message, outcome = letters[0]
         log.warning("publish.refused", topic=message.topic, offset=outcome.record.offset, error=repr(refusal))
         letter = self._dead_letter(message, outcome, refusal)
+        if letter == message:  # there is no smaller one: it is the topic that is wrong
+            await self._sit_out(letter.topic, refusal)
+            return False
         await self._wait_for(letter.topic)
         await self._publish_to(self._place(letter), [(letter, outcome)])
+        return True
 
     def _dead_letter(self, refused: Message, outcome: Outcome, refusal: Exception) -> Message:
         """Write what is published instead of a message that the broker will never take."""
@@ -167,7 +208,7 @@ class KafkaLedger:
             reason = Reason("refused-by-broker", f"refused by the broker: {refusal!r}")
             return messages.dead_letter(outcome.record, reason, self._topics)
         if not refused.value:
-            raise StartAgain(f"not even a dead letter without its value is taken: {refusal!r}") from refusal
+            return messages.coordinates(refused)
         self._metrics.count("values_dropped")
         return messages.without_value(refused)
 
@@ -176,7 +217,7 @@ class KafkaLedger:
     async def _commit(self, partition: Partition, position: int, journal: bytes) -> None:
         """Commit together with whoever else waits: one request carries the positions of all."""
         name = TopicPartition(partition.topic, partition.index)
-        self._to_commit[name] = OffsetAndMetadata(position, journal.decode("ascii"))
+        self._to_commit[name] = OffsetAndMetadata(position, journal.decode())
         async with self._committing:
             if name in self._to_commit:
                 carried, self._to_commit = self._to_commit, {}
@@ -191,7 +232,8 @@ class KafkaLedger:
 
     async def _commit_all(self, positions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         try:
-            await self._consumer.commit(positions)
+            with self._telling("waiting for the group's coordinator to take a commit", PATIENCE):
+                await self._consumer.commit(positions)
         except (errors.CommitFailedError, errors.IllegalStateError) as error:
             # The group has rebalanced: whoever owns the partitions now publishes these records again.
             self._metrics.count("commits_refused")

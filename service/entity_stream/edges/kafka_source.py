@@ -18,7 +18,7 @@ from entity_stream.core.progress import Begin, begin
 from entity_stream.edges.kafka_connection import client_options
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.plan import KafkaConnection
-from entity_stream.ports import Claim, Fetched, Release
+from entity_stream.ports import Claim, Fetched, Release, StartAgain
 
 log = structlog.get_logger("entity_stream.kafka")
 
@@ -66,8 +66,14 @@ class KafkaSource:
         self._begun: dict[Partition, int] = {}  # the position each was claimed at
         self._assigned: Collection[TopicPartition] | None = None  # marked by the callback, claimed by the next read
         self._release: Release | None = None
+        self._releasing = asyncio.Lock()
         self.joined = False
         """The group has spoken, whether or not it gave us partitions."""
+
+    @property
+    def away(self) -> bool:
+        """Tell whether the broker that leads the group is out of reach."""
+        return self._consumer._coordinator.coordinator_id is None  # noqa: SLF001 (the client's only sign of health)
 
     def on_revoke(self, release: Release) -> None:
         """Join the group; `release` is awaited before partitions go to another member."""
@@ -76,16 +82,25 @@ class KafkaSource:
 
     async def read(self, wait: float) -> Fetched:
         """Return claims of a new assignment, then records."""
-        if (assigned := self._assigned) is not None:
-            return Fetched(claims=await self._claim(assigned))
         try:
-            fetched = await self._consumer.getmany(timeout_ms=int(wait * 1000), max_records=ONE_READ)
+            if (assigned := self._assigned) is not None:
+                return Fetched(claims=await self._claim(assigned))
+            return Fetched(records=await self._fetch(wait))
         except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
             await self._begin_again(error)
-            return Fetched()
+        except errors.KafkaTimeoutError as error:  # a leader is away: the partitions stay marked, the next read claims
+            log.warning("read.waiting", error=repr(error))
+        except errors.KafkaError as error:  # after most of these the client does not go on by itself
+            raise StartAgain(f"read: {error!r}") from error
+        return Fetched()
+
+    async def _fetch(self, wait: float) -> Sequence[Record]:
+        fetched = await self._consumer.getmany(timeout_ms=int(wait * 1000), max_records=ONE_READ)
+        if self._consumer._fetcher.error_future.done():  # noqa: SLF001 (nobody else would tell: nothing more would come)
+            raise StartAgain("read: the client has ceased to fetch")
         if self._marked():
-            return Fetched()  # fetched before the seek: it comes again after it
-        return Fetched(records=self._records(fetched))
+            return ()  # fetched before the seek: it comes again after it
+        return self._records(fetched)
 
     def lags(self, positions: Mapping[Partition, int]) -> dict[tuple[str, int], int]:
         """Offsets between the position of each partition and the end of its log, as far as it is known."""
@@ -98,9 +113,14 @@ class KafkaSource:
 
     async def revoked(self) -> None:
         """Let everything go: rebalancing is eager, what is kept is assigned anew."""
-        names, self._names, self._assigned, self.joined = list(self._names.values()), {}, None, False
-        if names and self._release:
-            await self._release(names)
+        await self._let_go(None)
+
+    async def _let_go(self, assigned: Collection[TopicPartition] | None) -> None:
+        """Forget all names at once and mark what is to be claimed instead; return when all settles have ended."""
+        names, self._names, self._assigned, self.joined = list(self._names.values()), {}, assigned, False
+        async with self._releasing:  # a rebalance may come while we let go on our own account: it waits for that too
+            if names and self._release:
+                await self._release(names)
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
         """Mark; no record is taken before the next read has claimed."""
@@ -123,7 +143,8 @@ class KafkaSource:
             self._names[tp] = name = Partition(tp.topic, tp.partition, self._epoch)
             self._begun[name] = first.position
             self._tell(tp, first)
-            claims.append(Claim(name, first.position, commit.metadata.encode() if commit and first.trusted else b""))
+            journal = commit.metadata if commit and first.trusted else None
+            claims.append(Claim(name, first.position, (journal or "").encode()))
         log.info("read.assigned", topic=self._topic, partitions=[claim.partition.index for claim in claims])
         return claims
 
@@ -143,8 +164,7 @@ class KafkaSource:
         """Claim anew: the broker deleted what we were about to read, or had no position for a partition."""
         if not self._marked():
             log.warning("read.out_of_range", error=str(error))
-            await self.revoked()
-            self._assigned = frozenset(self._consumer.assignment())
+            await self._let_go(frozenset(self._consumer.assignment()))
 
     def _records(self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord[Any, Any]]]) -> list[Record]:
         now = asyncio.get_running_loop().time()

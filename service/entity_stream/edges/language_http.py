@@ -111,7 +111,7 @@ class HttpLanguage:
                 answer: Answer | Silence = await self._exchange(method, path, body)
         except TimeoutError:
             answer = Silence(f"no answer within {self._endpoint.timeout:g} s", sent=True)
-        except (httpx.TransportError, aiohttp.ClientError) as error:
+        except (httpx.RequestError, aiohttp.ClientError) as error:
             answer = Silence(_words(error), sent=not isinstance(error.__cause__, NOT_SENT))
         self._metrics.observe("stage_seconds", time.perf_counter() - began, stage=operation)
         status = str(answer.status) if isinstance(answer, Answer) else "silence"

@@ -1,6 +1,6 @@
 """The log: coloured lines on a terminal, JSON for machines; libraries that repeat themselves are heard seldom.
 
-No document text and no key is ever an argument of a log call.
+No document text and no key is ever an argument of a log call, and a stack trace shows no variables.
 """
 
 import logging
@@ -28,7 +28,7 @@ def configure(level: str, *, as_json: bool, stream: TextIO = sys.stderr) -> None
     last: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
         processors=[*shared, *last],

@@ -21,6 +21,9 @@ from entity_stream.ports import Fetched, Language, Ledger, Release, Source
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 DOCUMENTS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 24.0, 25.0)
 
+MOST_REASONS = 100
+"""Codes of rejections that are counted apart: an endpoint may make up as many as it likes."""
+
 COUNTERS = {
     "records_read": ("Records read from the input topic.", ()),
     "outcomes": ("Records whose outcome is published and committed.", ("outcome",)),
@@ -176,6 +179,7 @@ class ObservedLedger:
 
     def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
         self._ledger, self._metrics = ledger, metrics
+        self._reasons: set[str] = set()
 
     async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
         """Pass on, and count what is settled."""
@@ -185,11 +189,16 @@ class ObservedLedger:
         for outcome in outcomes:
             kinds[type(outcome).__name__.lower()] += 1
             if isinstance(outcome, Rejected):
-                self._metrics.count("rejected", reason=outcome.reason.code)
+                self._metrics.count("rejected", reason=self._counted(outcome.reason.code))
             elif isinstance(outcome, Annotated):
                 self._metrics.observe("latency_seconds", max(0.0, now - outcome.record.timestamp / 1000))
         for kind, count in kinds.items():
             self._metrics.count("outcomes", count, outcome=kind)
+
+    def _counted(self, code: str) -> str:
+        if len(self._reasons) < MOST_REASONS:
+            self._reasons.add(code)
+        return code if code in self._reasons else "other"
 
 
 class Metric(Struct, frozen=True):

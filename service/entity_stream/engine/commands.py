@@ -26,7 +26,8 @@ from entity_stream.engine.crf import VERSION, Model
 from entity_stream.engine.crf import train as learn
 from entity_stream.engine.evaluation import Evaluation, evaluate
 from entity_stream.engine.jobs import Limits
-from entity_stream.engine.server import Deployment, Engine, staffed, utc_now
+from entity_stream.engine.server import Deployment, Engine, utc_now
+from entity_stream.engine.work import staffed
 from entity_stream.sample import DOCUMENTS, LABELS
 
 KEEP_ALIVE = 75
@@ -90,7 +91,7 @@ async def serve(options: ServeOptions, stop: asyncio.Event, announce: Callable[[
     _check(options)
     engine = Engine(_deployment(options), options.key, options.limits)
     with _listen(options.host, options.port) as listener:
-        async with staffed(engine, options.model, options.workers):
+        async with staffed(engine.work, options.model, options.workers):
             await _run(engine.application(), listener, stop, lambda: announce(_url(listener)))
 
 

@@ -9,21 +9,10 @@ deployment that is not here is a 404 (ProjectNotFound, NotFound), an api-version
 
 import asyncio
 import hmac
-import logging
-import multiprocessing
-import os
 import re
-import signal
-import threading
-from bisect import bisect_left, bisect_right
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache, partial
-from pathlib import Path
-from typing import Any, Final
-from unicodedata import category
+from typing import Final
 from uuid import uuid4
 
 import msgspec
@@ -35,17 +24,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from entity_stream.core.indexing import utf16
-from entity_stream.core.model import Entity
 from entity_stream.core.wire.errors import Fault, encode_error
-from entity_stream.core.wire.service_job import Faulty, Found, encode_job
-from entity_stream.core.wire.service_submit import Refused, SubmittedTask, decode_page, decode_submit, fault_in
-from entity_stream.core.wire.shapes import JOBS_PATH, TASK_KIND, TEXT_ELEMENTS, UTF16_UNITS, InputDocument
-from entity_stream.engine.corpus import Span
-from entity_stream.engine.crf import Model
-from entity_stream.engine.jobs import Answers, Full, Job, Jobs, Limits, Work, pack_answers, serve, unpack_work
-
-logger = logging.getLogger(__name__)
+from entity_stream.core.wire.service_job import encode_job
+from entity_stream.core.wire.service_submit import Refused, SubmittedTask, decode_page, decode_submit
+from entity_stream.core.wire.shapes import JOBS_PATH, TASK_KIND
+from entity_stream.engine.jobs import Full, Job, Jobs, Limits, serve
+from entity_stream.engine.work import Worker
 
 DEPLOYMENT_PATH: Final = "/language/authoring/analyze-text/projects/{project}/deployments/{deployment}"
 API_VERSION: Final = re.compile(r"([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))(?:-preview)?")
@@ -54,14 +38,6 @@ LARGEST_BODY: Final = 2_000_000
 """Bytes: 125,000 characters fit, even if each is an emoji and written as two escapes of six bytes."""
 MOST_TASKS: Final = 25
 """Tasks of one job: each of them repeats the result."""
-LANGUAGES: Final = frozenset(
-    """
-    af am ar as az be bg bn br bs ca cs cy da de el en eo es et eu fa fi fr fy ga gd gl gu ha he hi hr hu hy id it ja
-    jv ka kk km kn ko ku ky la lo lt lv mg mk ml mn mr ms my nb ne nl nn no om or pa pl ps pt ro ru sa sd si sk sl so
-    sq sr su sv sw ta te th tl tr ug uk ur uz vi xh yi zh zu
-    """.split()  # noqa: SIM905 (a list has one of them on each line)
-)
-"""The model reads whatever it was taught; a code that is none of these is a mistake of who sent it."""
 DENIED: Final = Fault(
     "401",
     "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an "
@@ -98,9 +74,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-# over HTTP
-
-
 class Engine:
     """The routes, and the jobs they share with the workers."""
 
@@ -125,7 +98,7 @@ class Engine:
         app = Starlette(routes=routes, exception_handlers=refusals)
         return app if self._key is None else _guarded(app, self._key.encode())
 
-    async def work(self, worker: "Worker") -> None:
+    async def work(self, worker: Worker) -> None:
         """Have a worker do one job after another, for ever."""
         while True:
             await self._submitted.acquire()
@@ -272,164 +245,3 @@ async def _body(request: Request) -> bytes:
 
 def _moment(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-# the workers
-
-
-class Worker:
-    """One process, or thread, with a model of its own; when it dies, another takes its place."""
-
-    def __init__(self, hire: Callable[[], Executor]) -> None:
-        self._hire = hire
-        self._executor = hire()
-
-    async def ready(self) -> None:
-        """Return when the model is loaded."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, _is_loaded)
-
-    async def read(self, job: Job) -> bytes | None:
-        """Do a job; None when it cannot be done, or killed the worker."""
-        reading = self._begin(job.work)
-        await asyncio.wait([reading])
-        error = reading.exception()
-        if error is None:
-            return reading.result()
-        # its message may quote a text
-        logger.error("job %s failed: %s", job.id, type(error).__name__)
-        return None
-
-    async def close(self) -> None:
-        """Return when the worker has ended; the job that it is doing ends first."""
-        await asyncio.to_thread(self._executor.shutdown)
-
-    def _begin(self, work: bytes) -> asyncio.Future[bytes]:
-        loop = asyncio.get_running_loop()
-        try:
-            return loop.run_in_executor(self._executor, _read, work)
-        except BrokenExecutor:  # it died at an earlier job, or with nothing to do
-            self._executor.shutdown(wait=False)
-            self._executor = self._hire()
-            return loop.run_in_executor(self._executor, _read, work)
-
-
-@asynccontextmanager
-async def staffed(engine: Engine, model: Path, workers: int) -> AsyncIterator[None]:
-    """Have so many processes work on the engine's jobs until the block ends; 0: a thread of this process."""
-    if workers:
-        spawn = multiprocessing.get_context("spawn")
-        hire: Callable[[], Executor] = partial(ProcessPoolExecutor, 1, spawn, _begin_process, (model,))
-    else:
-        hire = partial(ThreadPoolExecutor, 1, "reader", _load, (model,))
-    staff = [Worker(hire) for _ in range(max(workers, 1))]
-    try:
-        await _together(worker.ready() for worker in staff)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(engine.work(worker)) for worker in staff]
-            yield
-            for task in tasks:
-                task.cancel()
-    finally:
-        await _together(worker.close() for worker in staff)
-
-
-async def _together(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for step in steps:
-            group.create_task(step)
-
-
-_own = threading.local()
-"""The model of the thread that works: a model is not for two at a time."""
-
-
-def _load(path: Path) -> None:
-    _own.model = Model.load(path)
-
-
-def _begin_process(path: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; only the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _load(path)
-
-
-def _end_with_parent() -> None:
-    """End when the parent is gone, however it went: nobody else would tell an idle worker."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _is_loaded() -> bool:
-    return hasattr(_own, "model")
-
-
-def _read(work: bytes) -> bytes:
-    return pack_answers(recognise(_own.model, unpack_work(work)))
-
-
-# what a worker does
-
-
-def recognise(model: Model, work: Work) -> Answers:
-    """Find the entities of each text, once, and tell them in each of the units that are asked for."""
-    answers: dict[str, list[Found | Faulty]] = {unit: [] for unit in work.string_indexes}
-    for document in work.documents:
-        fault = fault_in(document, LANGUAGES)
-        spans = [] if fault else model.predict(document.text)
-        for unit, told in answers.items():
-            told.append(Faulty(document.id, fault) if fault else _found(document, spans, unit))
-    return {unit: tuple(told) for unit, told in answers.items()}
-
-
-def _found(document: InputDocument, spans: Sequence[Span], unit: str) -> Found:
-    text = document.text
-    starts = element_starts(text)
-    if unit == TEXT_ELEMENTS:
-        entities = [_in_elements(text, span, starts) for span in spans]
-    elif unit == UTF16_UNITS:
-        index = utf16(text)
-        entities = [_entity(text, span, *index.span_to_units(span.offset, span.length)) for span in spans]
-    else:
-        entities = [_entity(text, span, span.offset, span.length) for span in spans]
-    return Found(document.id, tuple(entities), len(starts))
-
-
-def _in_elements(text: str, span: Span, starts: Sequence[int]) -> Entity:
-    """Widen a span that cuts a text element: a part of one cannot be told."""
-    first = bisect_right(starts, span.offset) - 1
-    behind = bisect_left(starts, span.end)
-    end = starts[behind] if behind < len(starts) else len(text)
-    whole = Span(span.category, starts[first], end - starts[first], span.confidence)
-    return _entity(text, whole, first, behind - first)
-
-
-def _entity(text: str, span: Span, offset: int, length: int) -> Entity:
-    return Entity(text[span.offset : span.end], span.category, offset, length, span.confidence)
-
-
-PLAIN: Final = re.compile(r"(?:[^\r\u0300-\U0010ffff]|\r(?!\n))*")
-"""A text in which every character is a text element, as can be seen at once."""
-KIND: Final = re.compile(
-    "(?P<r>\r)|(?P<n>\n)|(?P<j>\u200d)|(?P<x>[\u0e33\u0eb3\u200c\uff9e\uff9f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])"
-    "|(?P<L>[\u1100-\u115f\ua960-\ua97c])|(?P<V>[\u1160-\u11a7\ud7b0-\ud7c6])|(?P<T>[\u11a8-\u11ff\ud7cb-\ud7fb])"
-    "|(?P<S>[\uac00-\ud7a3])|(?P<f>[\U0001f1e6-\U0001f1ff])|(?P<p>[\u2194\U0001f000-\U0001faff])"
-)
-"""How characters join others, in a letter. What is not listed goes by its category."""
-KIND_BY_CATEGORY: Final = {"Mn": "x", "Me": "x", "Mc": "x", "Cc": "c", "Cf": "c", "Zl": "c", "Zp": "c", "So": "p"}
-ELEMENT: Final = re.compile("rn|[rnc]|(?:ff|L*[VS][VT]*|L+|T+|p(?:x*jp)*|[^rnc])[xj]*")
-"""A text element, in those letters: an extended grapheme cluster (Unicode TR 29) without the rarest rules."""
-
-
-def element_starts(text: str) -> Sequence[int]:
-    """Tell where each text element of a text begins, in code points."""
-    if PLAIN.fullmatch(text):
-        return range(len(text))
-    return [element.start() for element in ELEMENT.finditer("".join(map(_kind, text)))]
-
-
-@lru_cache(maxsize=16_384)
-def _kind(char: str) -> str:
-    listed = KIND.fullmatch(char)
-    return (listed.lastgroup if listed else None) or KIND_BY_CATEGORY.get(category(char), "o")
