@@ -4,6 +4,7 @@ A life ends early only when its producer or a settle is lost; the next one begin
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from entity_stream.core.messages import Topics
 from entity_stream.core.mistake import Mistake, leaves
+from entity_stream.core.polling import backoff
 from entity_stream.edges import admin, language_http
 from entity_stream.edges.health import serve_health
 from entity_stream.edges.kafka_connection import connected
@@ -20,6 +22,7 @@ from entity_stream.edges.kafka_ledger import KafkaLedger, new_producer
 from entity_stream.edges.kafka_source import KafkaSource, new_consumer
 from entity_stream.edges.language_http import HttpLanguage
 from entity_stream.edges.telemetry import Gauges, Metrics, ObservedLanguage, ObservedLedger, ObservedSource
+from entity_stream.edges.watched_language import WatchedLanguage
 from entity_stream.pipeline import Line
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
 from entity_stream.ports import Language, StartAgain
@@ -33,7 +36,10 @@ FAREWELL = 5.0
 """Seconds that a client may take to say goodbye to the brokers once we were told to stop."""
 
 BREATH = 2.0
-"""Seconds between two lives."""
+"""Seconds between two lives; after each short one the pause doubles, up to half a minute."""
+
+LONG_LIFE = 300.0
+"""Seconds after which a life that ends counts as the first to do so."""
 
 
 class Stopped(Exception):
@@ -66,7 +72,8 @@ def setup_of(settings: Settings) -> Setup:
 class Board:
     """What keeps the service from being ready, in words."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: WatchedLanguage) -> None:
+        self._language = language
         self._life: tuple[Line, KafkaLedger, KafkaSource] | None = None
         self._waiting = "starting: connecting to the brokers"
 
@@ -89,6 +96,7 @@ class Board:
             "joining: the group has not assigned partitions yet": not source.joined,
             "waiting: the broker that leads the group cannot be reached": source.away,
             f"parked: {vitals.parked}": vitals.parked is not None,
+            f"endpoint: {self._language.trouble}": self._language.trouble is not None and vitals.parked is None,
             f"publish: {ledger.trouble}": ledger.trouble is not None,
         }
         return [reason for reason, holds in reasons.items() if holds]
@@ -101,22 +109,37 @@ def log_address(address: str) -> None:
 
 async def serve(setup: Setup, stop: asyncio.Event, announce: Callable[[str], None] = log_address) -> None:
     """Serve until the stop; `announce` is given the address of metrics and probes."""
-    metrics, board = Metrics(), Board()
-    async with (
-        serve_health(setup.watch.host, setup.watch.port, metrics.registry, board.unready) as address,
-        language_http.connect(setup.language, setup.plan.window * 2) as client,
-    ):
-        announce(address)
-        language = ObservedLanguage(HttpLanguage(client, setup.language, metrics), metrics)
-        await _live_once(setup, language, metrics, board, stop)
-        while not stop.is_set():
-            metrics.count("restarts")
-            await asyncio.sleep(BREATH)
-            try:
-                await _live_once(setup, language, metrics, board, stop)
-            except Mistake as mistake:  # it was right when we started: the brokers are away
-                board.wait(str(mistake))
-                log.warning("serve.cannot_start_again", reason=str(mistake))
+    metrics = Metrics()
+    async with language_http.connect(setup.language, setup.plan.window * 2) as client:
+        watched = WatchedLanguage(HttpLanguage(client, setup.language, metrics))
+        board = Board(watched)
+        async with serve_health(setup.watch.host, setup.watch.port, metrics.registry, board.unready) as address:
+            announce(address)
+            await _live(setup, ObservedLanguage(watched, metrics), metrics, board, stop)
+
+
+async def _live(setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:
+    """Live until the stop, again and again. What is wrong at the first start is a mistake; later it may pass."""
+    await _live_once(setup, language, metrics, board, stop)
+    attempt = 0
+    while not await _stopped_within(stop, backoff(attempt, random.random(), BREATH)):  # noqa: S311 (jitter is no secret)
+        metrics.count("restarts")
+        began = asyncio.get_running_loop().time()
+        try:
+            await _live_once(setup, language, metrics, board, stop)
+        except Mistake as mistake:  # it was right when we started: the brokers are away
+            board.wait(str(mistake))
+            log.warning("serve.cannot_start_again", reason=str(mistake))
+        attempt = attempt + 1 if asyncio.get_running_loop().time() - began < LONG_LIFE else 0
+
+
+async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(0 if stop.is_set() else seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
+    return stop.is_set()
 
 
 async def _live_once(setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:

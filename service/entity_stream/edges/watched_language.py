@@ -1,0 +1,62 @@
+"""Telling, in the log and to the probes, when the endpoint ceases to answer usefully and when it is back.
+
+A single 503 is no news: trouble is told once it has lasted, a refused key at once, and neither twice.
+"""
+
+import asyncio
+
+import structlog
+
+from entity_stream.core.model import Batch, Job
+from entity_stream.core.verdict import Freeze, Park, PollVerdict, SubmitVerdict, Wait
+from entity_stream.ports import Language
+
+log = structlog.get_logger("entity_stream.language")
+
+PATIENCE = 5.0
+"""Seconds without one useful answer, while there is somebody who asks, before that is told."""
+
+
+class WatchedLanguage:
+    """A language, and whether it answers."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+        self._since: float | None = None  # when the first trouble came after the last useful answer
+        self.trouble: str | None = None
+        """Why there has been no useful answer for a while."""
+
+    async def submit(self, batch: Batch) -> SubmitVerdict:
+        """Pass on, and watch."""
+        verdict = await self._language.submit(batch)
+        self._watch(verdict)
+        return verdict
+
+    async def poll(self, job: Job, batch: Batch) -> PollVerdict:
+        """Pass on, and watch."""
+        verdict = await self._language.poll(job, batch)
+        self._watch(verdict)
+        return verdict
+
+    def _watch(self, verdict: SubmitVerdict | PollVerdict) -> None:
+        now = asyncio.get_running_loop().time()
+        match verdict:
+            case Park(cause) | Wait(cause):
+                self._since = now if self._since is None else self._since
+                parked = isinstance(verdict, Park)
+                if parked or now - self._since >= PATIENCE:
+                    self._tell("language.parked" if parked else "language.unanswered", cause)
+            case Freeze():
+                pass  # a throttle is an answer, and counted
+            case _:
+                self._recover(now)
+
+    def _tell(self, event: str, cause: str) -> None:
+        if self.trouble is None:
+            log.warning(event, cause=cause)
+        self.trouble = cause
+
+    def _recover(self, now: float) -> None:
+        if self.trouble is not None:
+            log.info("language.recovered", after=round(now - (self._since or now), 1))
+        self._since = self.trouble = None

@@ -1,0 +1,77 @@
+"""When the endpoint ceases to answer, that is told once; in virtual time."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from entity_stream.core.model import Batch, Job, Reason
+from entity_stream.core.verdict import Done, Freeze, Halve, Park, PollVerdict, Running, SubmitVerdict, Wait
+from entity_stream.edges.watched_language import PATIENCE, WatchedLanguage
+from tests import virtual_time
+
+JOB = Job("1", "test")
+
+
+class Scripted:
+    """A language that says one thing after another."""
+
+    def __init__(self, verdicts: Iterator[SubmitVerdict]) -> None:
+        self._verdicts = verdicts
+
+    async def submit(self, batch: Batch) -> SubmitVerdict:
+        return next(self._verdicts)
+
+    async def poll(self, job: Job, batch: Batch) -> PollVerdict:
+        return Running()
+
+
+def told(*verdicts: SubmitVerdict) -> tuple[list[str], list[str | None]]:
+    """Submit once a second; return the events of the log and the trouble after each submit."""
+
+    async def main() -> list[str | None]:
+        language, troubles = WatchedLanguage(Scripted(iter(verdicts))), []
+        for _ in verdicts:
+            await language.submit(())
+            troubles.append(language.trouble)
+            await asyncio.sleep(1)
+        return troubles
+
+    with capture_logs() as logs:
+        troubles = virtual_time.run(main())
+    return [entry["event"] for entry in logs], troubles
+
+
+@pytest.mark.parametrize("answer", [Done(JOB), Halve(Reason("InvalidDocument", "no"))])
+def test_passing_trouble_is_no_news(answer: SubmitVerdict) -> None:
+    """A 503 now and then, and a throttle of whatever length, are counted and not told."""
+    assert told(Wait("503"), answer, Wait("503"), Freeze("429"), answer) == ([], [None] * 5)
+
+
+def test_an_endpoint_that_does_not_answer_is_told_once_and_so_is_its_return() -> None:
+    """After some seconds without a useful answer there is one line, at its end another, and between them a reason."""
+    seconds = int(PATIENCE) + 3
+    events, troubles = told(*[Wait("no connection")] * seconds, Done(JOB))
+    assert events == ["language.unanswered", "language.recovered"]
+    assert troubles == [None] * int(PATIENCE) + ["no connection"] * 3 + [None]
+
+
+def test_a_refused_key_is_told_at_once_and_once() -> None:
+    """Nobody has to wait for the line that says whom to wake."""
+    assert told(Park("401"), Park("401"), Done(JOB)) == (
+        ["language.parked", "language.recovered"],
+        ["401", "401", None],
+    )
+
+
+def test_an_answered_poll_is_a_useful_answer() -> None:
+    """Running jobs show that the endpoint is there."""
+
+    async def main() -> str | None:
+        language = WatchedLanguage(Scripted(iter([Park("401")])))
+        await language.submit(())
+        await language.poll(JOB, ())
+        return language.trouble
+
+    assert virtual_time.run(main()) is None
