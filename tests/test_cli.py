@@ -161,6 +161,13 @@ except ValueError:
     assert "confidential" not in ended.stderr
 
 
+def test_what_a_missing_file_would_have_set_is_not_called_missing() -> None:
+    """A file that cannot be read is the one mistake that is told."""
+    ended = run("check", "--config", "nowhere.env")
+    assert_told(ended, "cannot read nowhere.env")
+    assert ended.stderr.count("error:") == 1
+
+
 def test_a_bug_keeps_its_stack_trace() -> None:
     """What is no mistake of the user's is not dressed up as one, nor hidden behind one."""
     group = ExceptionGroup("both", [Mistake("what", "where", "fix"), ZeroDivisionError()])

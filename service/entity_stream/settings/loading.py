@@ -66,8 +66,8 @@ def _lines(config: Path, mistakes: list[Mistake]) -> _Gathered:
     try:
         text = config.read_text("utf-8-sig")
     except (OSError, ValueError) as error:
-        mistakes.append(Mistake(f"cannot read {config}: {_why(error)}", "--config", "Name a text file that exists."))
-        return {}
+        told = Mistake(f"cannot read {config}: {_why(error)}", "--config", "Name a text file that exists.")
+        raise Mistakes("the settings cannot be read", [told]) from error  # what it would have set is not missing
     found: _Gathered = {}
     for number, line in enumerate(text.split("\n"), 1):
         place = f"{config}, line {number}"
