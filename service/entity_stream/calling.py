@@ -5,7 +5,6 @@ gives a document up for it.
 """
 
 import asyncio
-import math
 import random
 from collections.abc import Callable
 from itertools import count
@@ -13,15 +12,13 @@ from itertools import count
 from entity_stream.core.model import Batch, Job
 from entity_stream.core.polling import Polling, backoff
 from entity_stream.core.quota import Operation, Quota
-from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park, Running, Wait
+from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park, PollVerdict, Wait
+from entity_stream.core.vigil import Vigil
 from entity_stream.plan import Plan
 from entity_stream.ports import Language
 
 SECOND_OPINION = 5.0
 """Seconds until a job that the API does not know is asked for again; the second answer is believed."""
-
-ALONE = 10
-"""Polls in a row that bring trouble while others are answered: then an overdue job is given up, not in an outage."""
 
 Ours = Callable[[Batch], Batch]
 """Returns the documents of a batch whose partition is still ours."""
@@ -37,8 +34,12 @@ class Calls:
         self._quota = Quota(plan.calls_per_minute)
         self.in_flight = 0
         """Jobs that are accepted and not known to have ended."""
-        self.parked: str | None = None
-        """Why the endpoint refuses whatever is asked."""
+        self._parked: dict[Operation, str] = {}
+
+    @property
+    def parked(self) -> str | None:
+        """Why the endpoint refuses whatever is asked of it, if it does."""
+        return next(iter(self._parked.values()), None)
 
     def frozen(self) -> dict[Operation, float]:
         """Seconds until each operation may be called again."""
@@ -53,10 +54,10 @@ class Calls:
                 break
             match await self._language.submit(batch):
                 case Done(job):
-                    self.parked, self._answered = None, _now()
+                    self._heard(Operation.SUBMIT)
                     return job, batch
                 case Halve() as refusal:
-                    self._answered = _now()
+                    self._heard(Operation.SUBMIT)
                     return refusal, batch
                 case Wait() | Freeze() | Park() as trouble:
                     await self._sit_out(Operation.SUBMIT, trouble, attempt)
@@ -71,33 +72,36 @@ class Calls:
             self.in_flight -= 1
 
     async def _poll(self, job: Job, batch: Batch) -> Done[Judged] | Again | None:
-        born, pause, polls, troubles, doubted = _now(), self._polling.first(), 0, 0, False
-        alone, asked = 0, math.inf
+        vigil, pause = Vigil(_now(), self._plan.overdue), self._polling.first()
         while True:
             await asyncio.sleep(pause)
             await self._turn(Operation.POLL)
             if not self._ours(batch):
                 return None
-            polls, pause = polls + 1, 0.0
-            match await self._language.poll(job, batch):
-                case Done() as done:
-                    self.parked, self._answered = None, _now()
-                    self._polling.learn(born, _now(), polls)
-                    return done
-                case Running():
-                    if (age := _now() - born) > self._plan.overdue:
-                        return Again(f"overdue: the job still ran after {age:.0f} s")
-                    troubles, alone, pause, self._answered = 0, 0, self._polling.again(age), _now()
-                case Again(certain=certain) as again:
-                    if certain or doubted:
-                        return again
-                    doubted, pause = True, SECOND_OPINION
-                case Wait() | Freeze() | Park() as trouble:
-                    alone, asked = alone + (self._answered > asked), _now()
-                    if alone >= ALONE and _now() - born > self._plan.overdue:
-                        return Again(f"overdue: {trouble.cause}")
-                    await self._sit_out(Operation.POLL, trouble, troubles)
-                    troubles += 1
+            verdict = await self._language.poll(job, batch)
+            if ended := vigil.hear(verdict, _now(), self._answered):
+                if isinstance(ended, Done):
+                    self._polling.learn(vigil.born, _now(), vigil.polls)
+                    self._heard(Operation.POLL)
+                return ended
+            pause = await self._wait_after(verdict, vigil)
+
+    async def _wait_after(self, verdict: PollVerdict, vigil: Vigil) -> float:
+        """Wait out trouble; return how long to leave the job alone on top of that."""
+        match verdict:
+            case Wait() | Freeze() | Park() as trouble:
+                await self._sit_out(Operation.POLL, trouble, vigil.troubles - 1)
+                return 0.0
+            case Again():
+                return SECOND_OPINION
+            case _:
+                self._heard(Operation.POLL)
+                return self._polling.again(_now() - vigil.born)
+
+    def _heard(self, operation: Operation) -> None:
+        """Note that the endpoint told somebody something of use."""
+        self._parked.pop(operation, None)
+        self._answered = _now()
 
     async def _turn(self, operation: Operation) -> None:
         """Wait until the operation may be called and a slot is ours; a freeze may begin while we wait for the slot."""
@@ -111,7 +115,7 @@ class Calls:
                 return
 
     async def _sit_out(self, operation: Operation, trouble: Wait | Freeze | Park, attempt: int) -> None:
-        """Wait for passing trouble to pass: alone for an outage, everybody for a throttle or a refused key."""
+        """Wait for passing trouble to pass: alone for an outage, all who want the same for a throttle or a refusal."""
         pause = backoff(attempt, random.random())  # noqa: S311 (jitter is no secret)
         match trouble:
             case Wait():
@@ -120,9 +124,8 @@ class Calls:
                 hold = pause if seconds is None else min(seconds, self._plan.longest_freeze)
                 self._quota.freeze(operation, _now() + hold)
             case Park(cause):
-                self.parked = cause
-                for each in Operation:
-                    self._quota.freeze(each, _now() + self._plan.park_for)
+                self._parked[operation] = cause
+                self._quota.freeze(operation, _now() + self._plan.park_for)
 
     async def _pause(self, operation: Operation, seconds: float) -> None:
         """Sleep. Who waits to submit is woken by the stop, after which nothing is submitted."""

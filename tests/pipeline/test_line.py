@@ -12,7 +12,7 @@ from entity_stream.calling import SECOND_OPINION
 from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Batch, Job, Partition, Record
 from entity_stream.core.ordering import Order
-from entity_stream.core.verdict import Again, PollVerdict, SubmitVerdict, Wait
+from entity_stream.core.verdict import Again, Park, PollVerdict, SubmitVerdict, Wait
 from entity_stream.pipeline import Line
 from entity_stream.plan import Plan
 from tests import virtual_time
@@ -234,6 +234,25 @@ async def test_a_refused_key_rejects_nothing() -> None:
         await world.run_until(world.log.finished)
     assert seen == {"401: the key is refused"}
     assert all(isinstance(o, Annotated) for outcomes in world.log.published.values() for o in outcomes)
+    assert world.line.vitals().parked is None
+
+
+@pytest.mark.asyncio
+async def test_while_submits_are_parked_jobs_in_flight_come_home() -> None:
+    """A deployment that goes away stops submits, says so until it is back, and takes no result that is there."""
+    world = calm_world(Log(plain(400)), duration=5.0)
+    submit, gone = world.endpoint.submit, (2.0, 1_000.0)
+
+    async def parking(batch: Batch) -> SubmitVerdict:
+        return Park("404") if gone[0] <= now() < gone[1] else await submit(batch)
+
+    world.endpoint.submit = parking  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(world.run_until(world.log.finished))
+        await asyncio.sleep(500)
+        assert world.log.committed[0] == PLAN.window * 25
+        assert world.line.vitals().parked == "404"
+        await running
     assert world.line.vitals().parked is None
 
 

@@ -1,0 +1,51 @@
+"""One job from its submit to its end: what the answers to its polls add up to. Time is an argument."""
+
+import math
+
+from entity_stream.core.verdict import Again, Done, Judged, PollVerdict, Running
+
+ALONE = 10
+"""Polls of one job in a row that bring trouble while others are answered: it is the job then, not an outage."""
+
+
+class Vigil:
+    """The polls of one job so far."""
+
+    __slots__ = ("_alone", "_asked", "_doubted", "_overdue", "born", "polls", "troubles")
+
+    def __init__(self, born: float, overdue: float) -> None:
+        """Begin at its submit; `overdue` is the age in seconds at which it may be given up."""
+        self.born = born
+        self.polls = 0
+        self.troubles = 0
+        """Polls in a row that brought trouble."""
+        self._overdue = overdue
+        self._alone = 0
+        self._asked = math.inf
+        self._doubted = False
+
+    def hear(self, verdict: PollVerdict, now: float, answered: float) -> Done[Judged] | Again | None:
+        """Take the answer to a poll; return how the job has ended, None while it has to be asked for again.
+
+        `answered` is when the endpoint last told anybody anything of use: in an outage no job is given up.
+        """
+        self.polls += 1
+        match verdict:
+            case Done():
+                return verdict
+            case Running():
+                self.troubles = self._alone = 0
+                return self._given_up(now, "it still ran")
+            case Again(certain=certain):
+                believed = certain or self._doubted
+                self._doubted = True
+                return verdict if believed else None
+            case trouble:
+                self.troubles += 1
+                self._alone += answered > self._asked
+                self._asked = now
+                return self._given_up(now, trouble.cause) if self._alone >= ALONE else None
+
+    def _given_up(self, now: float, cause: str) -> Again | None:
+        age = now - self.born
+        return Again(f"overdue: after {age:.0f} s {cause}") if age > self._overdue else None
