@@ -171,8 +171,20 @@ async def test_no_connection_is_waited_out_and_bills_nothing() -> None:
         url = gone.url
     where, metrics = LanguageEndpoint(url, "secret-key", "incidents", "production"), Metrics()
     async with connect(where, connections=1) as client:
-        assert isinstance(await HttpLanguage(client, where, metrics).submit(batch(1)), Wait)
+        verdict = await HttpLanguage(client, where, metrics).submit(batch(1))
+    assert isinstance(verdict, Wait)
+    assert verdict.cause == f"cannot connect to {url.removeprefix('http://')}: Connection refused"
     assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 0
+
+
+async def test_https_to_a_port_that_speaks_http_is_told_as_such() -> None:
+    """The words of a failed handshake ask whether https is spoken there."""
+    async with endpoint(answering(200)) as plain:
+        where, metrics = LanguageEndpoint(plain.url.replace("http", "https"), "k", "p", "d"), Metrics()
+        async with connect(where, connections=1) as client:
+            verdict = await HttpLanguage(client, where, metrics).submit(batch(1))
+    assert isinstance(verdict, Wait)
+    assert "is https spoken there?" in verdict.cause
 
 
 async def test_an_answer_that_never_comes_is_waited_out_and_counts_as_possibly_billed() -> None:

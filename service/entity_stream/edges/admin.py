@@ -12,6 +12,7 @@ from entity_stream.core.mistake import Mistake
 from entity_stream.core.wire.errors import explain as explain_answer
 from entity_stream.core.wire.runtime import job_path
 from entity_stream.edges.kafka_connection import client_options, connected, explain
+from entity_stream.edges.language_http import words
 from entity_stream.plan import KafkaConnection, LanguageEndpoint
 
 NO_SUCH_ACKS = 2
@@ -128,7 +129,7 @@ async def _ask(client: httpx.AsyncClient, path: str, endpoint: LanguageEndpoint)
         return await client.get(path)
     except httpx.TransportError as error:
         return Mistake(
-            f"no answer: {error or type(error).__name__}",
+            f"no answer: {words(error)}",
             f"ENTITY_STREAM_LANGUAGE_ENDPOINT={endpoint.url}",
             "Is the endpoint up, the address right, and the network open to it?",
         )

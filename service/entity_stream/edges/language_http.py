@@ -5,6 +5,7 @@ a page number are used, so the key travels to no host but the one that is config
 """
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -112,7 +113,7 @@ class HttpLanguage:
         except TimeoutError:
             answer = Silence(f"no answer within {self._endpoint.timeout:g} s", sent=True)
         except (httpx.RequestError, aiohttp.ClientError) as error:
-            answer = Silence(_words(error), sent=not isinstance(error.__cause__, NOT_SENT))
+            answer = Silence(words(error), sent=not isinstance(error.__cause__, NOT_SENT))
         self._metrics.observe("stage_seconds", time.perf_counter() - began, stage=operation)
         status = str(answer.status) if isinstance(answer, Answer) else "silence"
         self._metrics.count("calls", operation=operation, status=status)
@@ -133,7 +134,17 @@ class HttpLanguage:
             )
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
     """Say what happened to the connection. No part of a request is in these messages."""
     cause = error.__cause__ or error
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return f"cannot connect to {cause.host}:{cause.port}: {_why(cause.os_error)}"
     return f"{type(cause).__name__}: {cause}".rstrip(": ")
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"{error.reason}; is https spoken there?"
+    if error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or "closed at once; is https spoken there?"
