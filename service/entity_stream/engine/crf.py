@@ -28,6 +28,7 @@ C2, C2_OF_FEW = 0.1, 0.01
 FEW = 50
 """Documents. Below, the smaller C2 finds as much and is more honest about it."""
 RETRAIN = "Train the model again with this version of Entity Stream."
+NAME = "Name a file that `engine train` has saved."
 
 
 class Card(Struct, frozen=True):
@@ -93,7 +94,7 @@ class Model:
                 raise Mistake(f"The model has version {version}, not {VERSION}", str(path), RETRAIN)
             card = msgspec.json.decode(head, type=Card)
         except OSError as error:
-            raise Mistake(f"The model cannot be read: {error.strerror}", str(path), RETRAIN) from error
+            raise Mistake(f"The model cannot be read: {error.strerror}", str(path), NAME) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Mistake(f"This is not a model: {error}", str(path), RETRAIN) from error
         if zlib.crc32(weights) != card.checksum:
