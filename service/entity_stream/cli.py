@@ -174,8 +174,7 @@ def _tell(mistakes: Sequence[Mistake], *, as_json: bool) -> int:
     """Print every mistake: what, where, and how to mend it."""
     if as_json:
         for mistake in mistakes:
-            told = {"what": mistake.what, "where": mistake.where, "fix": mistake.fix}
-            print(json.dumps({"mistake": told}), file=sys.stderr)
+            print(json.dumps({"mistake": _parts(mistake)}), file=sys.stderr)
         return 2
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for mistake in mistakes:
@@ -185,13 +184,16 @@ def _tell(mistakes: Sequence[Mistake], *, as_json: bool) -> int:
     return 2
 
 
+def _parts(mistake: Mistake) -> dict[str, str]:
+    return {"what": mistake.what, "where": mistake.where, "fix": mistake.fix}
+
+
 def _report(findings: Sequence[tuple[str, Mistake | None]], *, as_json: bool) -> int:
     """Print what was asked and what came of it; 2 when something has to be mended."""
     mistakes = [mistake for _, mistake in findings if mistake]
     if as_json:
         for asked, mistake in findings:
-            told = mistake and {"what": mistake.what, "where": mistake.where, "fix": mistake.fix}
-            print(json.dumps({"asked": asked, "good": mistake is None, "mistake": told}))
+            print(json.dumps({"asked": asked, "good": mistake is None, "mistake": mistake and _parts(mistake)}))
         return 2 if mistakes else 0
     console = Console(highlight=False, soft_wrap=True)
     for asked, mistake in findings:

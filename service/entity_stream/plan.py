@@ -47,7 +47,7 @@ class Vitals(Struct, frozen=True):
     bytes_held: int
     draining: bool
     parked: str | None
-    """Why nothing is called until an operator mends it."""
+    """What the API refuses until an operator mends it."""
     frozen: dict[Operation, float]
     """Seconds until an operation may be called again."""
 

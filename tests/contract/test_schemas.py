@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 from msgspec import Raw
 
-from entity_stream.core.messages import MAX_CHARACTERS, Message, dead_letter, decode, encode, without_value
+from entity_stream.core.messages import Message, dead_letter, decode, encode, without_value
 from entity_stream.core.model import Annotated, Deleted, Document, Entity, Model, Reason, Record
 from entity_stream.core.rendering import render
+from entity_stream.core.wire.shapes import MOST_CHARACTERS
 from tests.core.kafka_samples import TOPICS, json_values, objects, record, records, texts, written
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +120,7 @@ def test_the_first_entities_are_those_of_the_first_document() -> None:
         {"text": None},
         {"text": ""},
         {"text": " \u2003\u0085\u001f\n"},
-        {"text": "a" * (MAX_CHARACTERS + 1)},
+        {"text": "a" * (MOST_CHARACTERS + 1)},
         {"text": "a", "id": 7},
         {"text": "a", "language": ["en"]},
         {"text": "a", "metadata": []},
@@ -209,7 +210,7 @@ def test_what_is_no_rendering_of_a_dead_letter_is_refused(way: str, to: object) 
 
 
 sizes = st.sampled_from(
-    ["a" * MAX_CHARACTERS, "🔥" * MAX_CHARACTERS, "🔥" * MAX_CHARACTERS + "a", " " * MAX_CHARACTERS]
+    ["a" * MOST_CHARACTERS, "🔥" * MOST_CHARACTERS, "🔥" * MOST_CHARACTERS + "a", " " * MOST_CHARACTERS]
 )
 nearly_documents = json_values | st.fixed_dictionaries(
     {},
@@ -246,8 +247,8 @@ entities = st.lists(
         Entity,
         texts,
         st.text(),
-        st.integers(0, MAX_CHARACTERS),
-        st.integers(0, MAX_CHARACTERS),
+        st.integers(0, MOST_CHARACTERS),
+        st.integers(0, MOST_CHARACTERS),
         st.floats(0, 1),
         st.none() | st.text(),
     ),

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from entity_stream.core.messages import MAX_CHARACTERS, Message, coordinates, dead_letter, decode, encode, without_value
+from entity_stream.core.messages import Message, coordinates, dead_letter, decode, encode, without_value
 from entity_stream.core.model import Annotated, Deleted, Document, Entity, Model, Outcome, Reason, Record, Rejected
+from entity_stream.core.wire.shapes import MOST_CHARACTERS
 from tests.core.kafka_samples import (
     HERE,
     HOSTILE,
@@ -131,7 +132,7 @@ def test_no_depth_of_nesting_raises(fault: bytes, bracket: tuple[bytes, bytes]) 
         (b'{"text":"a","\\ud800":1}', "lone-surrogate"),
         (b'{"text":""}', "empty-text"),
         (b'{"text":" \\n\\u2003"}', "empty-text"),
-        (b'{"text":"' + b"a" * (MAX_CHARACTERS + 1) + b'"}', "too-long"),
+        (b'{"text":"' + b"a" * (MOST_CHARACTERS + 1) + b'"}', "too-long"),
         (b'{"text":"' + b"a" * MEGABYTE + b'"}', "too-long"),
         (b"a" * MEGABYTE, "invalid-json"),
         (b'"' + b"\xff" * MEGABYTE, "invalid-utf8"),
@@ -169,7 +170,7 @@ def test_a_document_is_what_its_sender_wrote(given_record: Record) -> None:
 
 
 @settings(deadline=None)
-@given(texts.map(lambda text: text * (MAX_CHARACTERS // len(text))))
+@given(texts.map(lambda text: text * (MOST_CHARACTERS // len(text))))
 def test_the_limit_counts_code_points(text: str) -> None:
     """A text of as many code points as the API takes is a document, whatever its bytes or UTF-16 units."""
     assert document_of(json.dumps({"text": text}).encode()).text == text

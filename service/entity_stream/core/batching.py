@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from entity_stream.core.model import Batch, Document, Partition
+from entity_stream.core.wire.shapes import MOST_CHARACTERS, MOST_DOCUMENTS
 
 
 class Limits(Struct, frozen=True):
     """What one request may hold, and how long its first document may wait for company."""
 
-    documents: int = 25
-    characters: int = 125_000
+    documents: int = MOST_DOCUMENTS
+    characters: int = MOST_CHARACTERS
     bytes: int = 1_000_000
     linger: float = 0.05
 

@@ -22,19 +22,20 @@ from entity_stream.core.model import (
     Rejected,
 )
 from entity_stream.core.wire.runtime import wire_id
+from entity_stream.core.wire.shapes import CODE_POINTS, MOST_CHARACTERS
 
 VERSION = 1
 """Of the messages we publish; grows when a reader of the old ones could not read the new ones."""
 
-MAX_CHARACTERS = 125_000
-"""Code points in one request, and so in one document (service limits of Azure AI Language)."""
-
-OFFSET_UNIT = "UnicodeCodePoint"
+OFFSET_UNIT = CODE_POINTS
 """What offsets and lengths count: the index of a Python string."""
 
 
 WHY = tuple(f"entity-stream-{part}" for part in ("reason", "message", "topic", "partition", "offset", "timestamp"))
 """Headers of a dead letter: why the record cannot have entities, and where it is."""
+
+DROPPED = "entity-stream-value-dropped"
+"""Header of a dead letter without its value: how many bytes that had."""
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -134,7 +135,7 @@ def without_value(letter: Message) -> Message:
     if not letter.value:
         raise ValueError("the dead letter has no value already")
     size = str(len(letter.value)).encode()
-    return Message(letter.topic, letter.key, b"", (*letter.headers, ("entity-stream-value-dropped", size)))
+    return Message(letter.topic, letter.key, b"", (*letter.headers, (DROPPED, size)))
 
 
 def coordinates(letter: Message) -> Message:
@@ -204,8 +205,8 @@ def _metadata(raw: Raw) -> Raw | None:
 def _unfit(text: str) -> Reason | None:
     if not text or text.isspace():
         return EMPTY
-    if len(text) > MAX_CHARACTERS:
-        return Reason("too-long", f"the text has {len(text)} characters, the API takes {MAX_CHARACTERS} at most")
+    if len(text) > MOST_CHARACTERS:
+        return Reason("too-long", f"the text has {len(text)} characters, the API takes {MOST_CHARACTERS} at most")
     return None
 
 

@@ -7,14 +7,12 @@ from base64 import b64encode
 
 import msgspec
 
-from entity_stream.core.messages import Message, Source, Topics, moment
+from entity_stream.core.messages import DROPPED, WHY, Message, Source, Topics, moment
 
 OURS = "entity-stream-"
 """What the names of a dead letter's own headers begin with."""
 
-FIRST_OF_OURS = "entity-stream-reason"
-
-DROPPED = "entity-stream-value-dropped"
+FIRST_OF_OURS = WHY[0]
 
 SPACES = bytes.maketrans(b"\r\n", b"  ")
 """A line break of JSON stands between tokens, where a space says the same."""

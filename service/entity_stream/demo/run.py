@@ -70,7 +70,6 @@ class Demo:
     def __init__(self, options: Options, stop: asyncio.Event) -> None:
         self._options, self._stop = options, stop
         self._tally = Tally()
-        self._outcomes: Counter[str] = Counter()
         self._palette = screen.Palette()
         self._console = Console(stderr=options.as_json, highlight=False)
         self._addresses: dict[str, str] = {}
@@ -144,7 +143,6 @@ class Demo:
         if (known := self._tally.settled(_place(message, is_letter=is_letter), rejected=is_letter)) is None:
             return
         fed, seconds = known
-        self._outcomes["rejected" if is_letter else "annotated"] += 1
         if self._options.as_json:
             self._write(render(message, TOPICS) + b"\n")
         elif is_letter:
@@ -189,10 +187,12 @@ class Demo:
             await asyncio.sleep(0.01)
 
     def _conclude(self) -> int:
-        self._print(screen.summary(self._outcomes, time.monotonic() - self._began, left=self._tally.pending))
-        for name, size in self._tally.too_large:
+        tally = self._tally
+        outcomes = +Counter(annotated=tally.out - tally.rejected, rejected=tally.rejected)  # those there are
+        self._print(screen.summary(outcomes, time.monotonic() - self._began, left=tally.pending))
+        for name, size in tally.too_large:
             self._print(screen.not_sent(name, size, LARGEST))
-        return 1 if self._tally.too_large else 0
+        return 1 if tally.too_large else 0
 
 
 def _setup(bootstrap: str, engine_port: int, http_port: int) -> Setup:

@@ -12,7 +12,7 @@ from entity_stream.core.mistake import Mistake
 from entity_stream.core.wire.errors import explain as explain_answer
 from entity_stream.core.wire.runtime import job_path
 from entity_stream.edges.kafka_connection import client_options, connected, explain
-from entity_stream.edges.language_http import words
+from entity_stream.edges.language_http import UNANSWERED, words
 from entity_stream.plan import KafkaConnection, LanguageEndpoint
 
 NO_SUCH_ACKS = 2
@@ -127,7 +127,7 @@ async def ask_language(client: httpx.AsyncClient, endpoint: LanguageEndpoint) ->
 async def _ask(client: httpx.AsyncClient, path: str, endpoint: LanguageEndpoint) -> httpx.Response | Mistake:
     try:
         return await client.get(path)
-    except httpx.TransportError as error:
+    except UNANSWERED as error:
         return Mistake(
             f"no answer: {words(error)}",
             f"ENTITY_STREAM_LANGUAGE_ENDPOINT={endpoint.url}",
@@ -135,21 +135,27 @@ async def _ask(client: httpx.AsyncClient, path: str, endpoint: LanguageEndpoint)
         )
 
 
+def _refusal(answer: httpx.Response) -> str:
+    return f"HTTP {answer.status_code}: {explain_answer(answer.status_code, answer.content).message}"
+
+
 def _key_mistake(answer: httpx.Response, endpoint: LanguageEndpoint) -> Mistake | None:
     if answer.status_code not in {401, 403}:
         return None
     return Mistake(
-        f"HTTP {answer.status_code}: {explain_answer(answer.status_code, answer.content).message}",
+        _refusal(answer),
         "ENTITY_STREAM_LANGUAGE_KEY",
         f"Give a key of the resource at {endpoint.url}.",
     )
 
 
 def _deployment_mistake(answer: httpx.Response | Mistake, endpoint: LanguageEndpoint) -> Mistake | None:
-    if isinstance(answer, Mistake) or answer.status_code == 200:
-        return answer if isinstance(answer, Mistake) else None
+    if isinstance(answer, Mistake):
+        return answer
+    if answer.status_code == 200:
+        return None
     return Mistake(
-        f"HTTP {answer.status_code}: {explain_answer(answer.status_code, answer.content).message}",
+        _refusal(answer),
         "ENTITY_STREAM_LANGUAGE_PROJECT, ENTITY_STREAM_LANGUAGE_DEPLOYMENT",
         f"Deploy a model of project '{endpoint.project}' as '{endpoint.deployment}', or correct the names.",
     )

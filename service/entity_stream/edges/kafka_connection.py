@@ -61,11 +61,11 @@ async def refusal(error: errors.KafkaError, connection: KafkaConnection) -> Mist
     """Tell why a client could not start: what it says itself, or what each server answers when asked alone."""
     if not isinstance(error, errors.KafkaConnectionError):
         return explain(error, connection)
-    answers = [await _ask(server.strip(), connection) for server in connection.bootstrap.split(",")]
+    servers = connection.bootstrap.split(",")
+    answers = [await _ask(server.strip(), connection) for server in servers]
     for answer in answers:
         if not isinstance(answer, OSError | errors.KafkaConnectionError):
             return explain(answer, connection)
-    servers = connection.bootstrap.split(",")
     reasons = "; ".join(f"{server}: {_words(answer)}" for server, answer in zip(servers, answers, strict=True))
     return Mistake(
         f"no Kafka broker can be reached: {reasons}",
@@ -113,6 +113,12 @@ def explain(error: Exception, connection: KafkaConnection) -> Mistake:
     )
 
 
+LOGIN = (
+    "the broker refused the login of {who}: {words}",
+    f"{PREFIX}_SASL_USERNAME, {PREFIX}_SASL_PASSWORD",
+    "Check user and password, and that the user was made for the mechanism in use.",
+)
+
 REFUSALS: dict[type[Exception], tuple[str, str, str]] = {
     errors.TopicAuthorizationFailedError: (
         "{who} may not use topic {topic}",
@@ -129,16 +135,8 @@ REFUSALS: dict[type[Exception], tuple[str, str, str]] = {
         "ACLs of the Kafka cluster",
         "Grant {who} WRITE on the output topics, or IDEMPOTENT_WRITE on the cluster where brokers are older than 3.0.",
     ),
-    errors.SaslAuthenticationFailed: (
-        "the broker refused the login of {who}: {words}",
-        f"{PREFIX}_SASL_USERNAME, {PREFIX}_SASL_PASSWORD",
-        "Check user and password, and that the user was made for the mechanism in use.",
-    ),
-    errors.AuthenticationFailedError: (
-        "the broker refused the login of {who}: {words}",
-        f"{PREFIX}_SASL_USERNAME, {PREFIX}_SASL_PASSWORD",
-        "Check user and password, and that the user was made for the mechanism in use.",
-    ),
+    errors.SaslAuthenticationFailed: LOGIN,
+    errors.AuthenticationFailedError: LOGIN,
     errors.UnsupportedSaslMechanismError: (
         "the broker does not offer this SASL mechanism: {words}",
         f"{PREFIX}_SASL_MECHANISM",

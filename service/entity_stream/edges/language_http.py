@@ -41,6 +41,9 @@ LARGEST_ANSWER = 32_000_000
 MOST_PAGES = 50
 """Pages of one result that are asked for: more than 25 documents can have, however short the pages."""
 
+UNANSWERED = (httpx.RequestError, aiohttp.ClientError)
+"""What comes up instead of an answer; aiohttp's own where httpx has no name for it."""
+
 NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """After these the endpoint cannot have seen the request. httpx's own names do not tell: a connection that was
 refused and one that was lost in the middle both come as ConnectTimeout; what aiohttp said is their cause."""
@@ -106,15 +109,14 @@ class HttpLanguage:
 
     async def _call(self, operation: Operation, method: str, path: str, body: bytes | None = None) -> Answer | Silence:
         """Send one request; return what came back, or why nothing did."""
-        began = time.perf_counter()
         try:
-            async with asyncio.timeout(self._endpoint.timeout):
-                answer: Answer | Silence = await self._exchange(method, path, body)
+            with self._metrics.stage(operation):
+                async with asyncio.timeout(self._endpoint.timeout):
+                    answer: Answer | Silence = await self._exchange(method, path, body)
         except TimeoutError:
             answer = Silence(f"no answer within {self._endpoint.timeout:g} s", sent=True)
-        except (httpx.RequestError, aiohttp.ClientError) as error:
+        except UNANSWERED as error:
             answer = Silence(words(error), sent=not isinstance(error.__cause__, NOT_SENT))
-        self._metrics.observe("stage_seconds", time.perf_counter() - began, stage=operation)
         status = str(answer.status) if isinstance(answer, Answer) else "silence"
         self._metrics.count("calls", operation=operation, status=status)
         if status == "429":

@@ -54,7 +54,7 @@ GAUGES = {
     "held_bytes": ("Memory charged to records that are read and not settled.", ()),
     "memory_bytes": ("Memory at which reading stops.", ()),
     "partitions": ("Input partitions that are assigned to this replica.", ()),
-    "parked": ("1 while the API refuses key, project or deployment, and nothing is called.", ()),
+    "parked": ("1 while the API refuses key, project or deployment.", ()),
     "draining": ("1 from the stop to the end.", ()),
     "frozen_seconds": ("Seconds until an operation may be called again.", ("operation",)),
     "unfinished_records": ("Records that are read and not settled.", ("topic", "partition")),

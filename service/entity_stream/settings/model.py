@@ -8,8 +8,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from entity_stream.core.batching import Limits
-from entity_stream.core.messages import MAX_CHARACTERS, Topics
+from entity_stream.core.messages import Topics
 from entity_stream.core.ordering import Order
+from entity_stream.core.wire.shapes import MOST_CHARACTERS, MOST_DOCUMENTS
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
 from entity_stream.settings.kinds import (
     ApiVersion,
@@ -111,9 +112,9 @@ class Settings(BaseSettings):
     """Jobs in flight at the most, per replica."""
     memory: Annotated[Bytes, Field(ge=1_000_000, le=64_000_000_000)] = 32_000_000
     """Records that are fetched and not settled; reading waits at this size."""
-    batch_documents: Annotated[Count, Field(ge=1, le=25)] = 25
+    batch_documents: Annotated[Count, Field(ge=1, le=MOST_DOCUMENTS)] = MOST_DOCUMENTS
     """Documents in one job at the most."""
-    batch_characters: Annotated[Count, Field(ge=1, le=MAX_CHARACTERS)] = MAX_CHARACTERS
+    batch_characters: Annotated[Count, Field(ge=1, le=MOST_CHARACTERS)] = MOST_CHARACTERS
     """Characters in one job at the most; a longer document goes alone."""
     batch_linger: Annotated[Seconds, Field(ge=0, le=60)] = 0.05
     """How long a document waits for others to share its job."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 from entity_stream.core.wire.errors import Fault, encode_error
 from entity_stream.core.wire.shapes import (
     CODE_POINTS,
+    MOST_CHARACTERS,
     MOST_DOCUMENTS,
     PAGE_SIZE,
     TASK_KIND,
@@ -49,8 +50,6 @@ class Submission(Struct, frozen=True):
     display_name: str | None = None
 
 
-MOST_CHARACTERS: Final = 125_000
-"""Characters in one request, all its texts together."""
 MOST_ON_A_PAGE: Final = 50
 STRING_INDEXES: Final = {
     TEXT_ELEMENTS: TEXT_ELEMENTS,

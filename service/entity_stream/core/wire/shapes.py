@@ -21,6 +21,8 @@ PAGE_SIZE: Final = 20
 """Documents on a page when nobody asks for another number."""
 MOST_DOCUMENTS: Final = 25
 """Documents in one request."""
+MOST_CHARACTERS: Final = 125_000
+"""In all documents of one request together, and so in one document."""
 
 
 class Page(NamedTuple):
