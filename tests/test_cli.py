@@ -161,6 +161,31 @@ except ValueError:
     assert "confidential" not in ended.stderr
 
 
+def test_names_of_entities_are_shown_as_they_are(tmp_path: Path) -> None:
+    """What looks like markup in a category is part of its name, in the table of a training too."""
+    text, category = "error E100 at noon\nerror E200 at night\n", "[x]Code :warning:"
+    labels = [{"category": category, "offset": at, "length": 4} for at in (text.index("E100"), text.index("E200"))]
+    region = {"regionOffset": 0, "regionLength": len(text), "labels": labels}
+    documents = [
+        {"location": f"{dataset}.txt", "language": "en-us", "dataset": dataset, "entities": [region]}
+        for dataset in ("Train", "Test")
+    ]
+    kind = {"projectKind": "CustomEntityRecognition"}
+    file = {
+        "projectFileVersion": "2022-05-01",
+        "stringIndexType": "Utf16CodeUnit",
+        "metadata": kind | {"projectName": "p", "language": "en-us"},
+        "assets": kind | {"entities": [{"category": category}], "documents": documents},
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(file))
+    for document in documents:
+        (tmp_path / str(document["location"])).write_text(text)
+    out = str(tmp_path / "model")
+    ended = run("engine", "train", str(tmp_path / "labels.json"), "--documents", str(tmp_path), "--out", out)
+    assert ended.returncode == 0, ended.stderr
+    assert category in ended.stdout
+
+
 def test_what_a_missing_file_would_have_set_is_not_called_missing() -> None:
     """A file that cannot be read is the one mistake that is told."""
     ended = run("check", "--config", "nowhere.env")

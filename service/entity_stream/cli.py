@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -134,7 +135,8 @@ def _engine_train(options: argparse.Namespace) -> int:
     """Train a model on labelled documents and say how good it is on those it has not seen."""
     from entity_stream.engine import commands
 
-    progress = Console(stderr=True, highlight=False, markup=False)
+    plain = partial(Console, highlight=False, markup=False, emoji=False)  # names are shown as they are
+    progress = plain(stderr=True, soft_wrap=True)
     score = commands.train(options.labels, options.documents, options.out, progress.print)
     if options.json:
         print(json.dumps(msgspec.to_builtins(score)))
@@ -142,7 +144,7 @@ def _engine_train(options: argparse.Namespace) -> int:
     table = Table("entity", "precision", "recall", "F1", "labelled", title=f"on {score.testing} held-out documents")
     for row in (*score.entities, *score.averages):
         table.add_row(row.entity, *(f"{part:.3f}" for part in (row.precision, row.recall, row.f1)), str(row.support))
-    Console(highlight=False).print(table)
+    plain().print(table)
     return 0
 
 
