@@ -1,6 +1,6 @@
 """Calling the API until it has answered: submit until a batch is taken or refused, poll until a job has ended.
 
-Passing trouble is waited out here. A throttle or a refused key holds everybody at once; nobody
+Passing trouble is waited out here. A throttle, a refused key or an outage holds everybody at once; nobody
 gives a document up for it.
 """
 
@@ -9,19 +9,35 @@ import random
 from collections.abc import Callable
 from itertools import count
 
-from entity_stream.core.model import Batch, Job
+from msgspec import Struct
+
+from entity_stream.core.gate import Gate
+from entity_stream.core.model import Batch, Job, Reason
 from entity_stream.core.polling import Polling, backoff
+from entity_stream.core.probe import PROBE
 from entity_stream.core.quota import Operation, Quota
 from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park, PollVerdict, Wait
-from entity_stream.core.vigil import Vigil
+from entity_stream.core.vigil import Solitude, Vigil
 from entity_stream.plan import Plan
 from entity_stream.ports import Language
 
 SECOND_OPINION = 5.0
 """Seconds until a job that the API does not know is asked for again; the second answer is believed."""
 
+ALONE = 5
+"""Submits of one batch in a row that bring trouble while others are taken: it is the batch then, not an outage."""
+
 Ours = Callable[[Batch], Batch]
 """Returns the documents of a batch whose partition is still ours."""
+
+
+class Submitted(Struct, frozen=True):
+    """How a submit ended."""
+
+    answer: Job | Halve
+    batch: Batch
+    """What of it was still ours when it was sent."""
+    sent: float
 
 
 class Calls:
@@ -30,38 +46,65 @@ class Calls:
     def __init__(self, language: Language, plan: Plan, ours: Ours, stop: asyncio.Event) -> None:
         self._language, self._plan, self._ours, self._stop = language, plan, ours, stop
         self._polling = Polling()
-        self._answered = 0.0  # when the endpoint last told anybody anything of use
         self._quota = Quota(plan.calls_per_minute)
+        self._gates = {operation: Gate() for operation in Operation}
+        self._answered = 0.0  # when the endpoint last told anybody anything of use
+        self._taken = 0.0  # when it last took anybody's submit
+        self._parked: dict[Operation, str] = {}
         self.in_flight = 0
         """Jobs that are accepted and not known to have ended."""
-        self._parked: dict[Operation, str] = {}
+        self._doubt: str | None = None
+        self._news = asyncio.Event()  # set and cleared at once, which wakes whoever waits
+
+    def wake(self) -> None:
+        """Have whoever waits look again: the stop has come, or a gate is open."""
+        self._news.set()
+        self._news.clear()
+
+    def doubt(self, cause: str | None) -> None:
+        """Submit nothing but the probe, and say why; with no cause, anything again."""
+        self._doubt = cause
+        self.wake()
 
     @property
     def parked(self) -> str | None:
         """Why the endpoint refuses whatever is asked of it, if it does."""
-        return next(iter(self._parked.values()), None)
+        return self._doubt or next(iter(self._parked.values()), None)
 
     def frozen(self) -> dict[Operation, float]:
         """Seconds until each operation may be called again."""
         return {operation: self._quota.frozen(operation, _now()) for operation in Operation}
 
-    async def submit(self, batch: Batch) -> tuple[Job | Halve, Batch] | None:
+    def shut(self) -> dict[Operation, str | None]:
+        """Why each operation is tried by one caller at a time only, if it is."""
+        return {operation: gate.cause for operation, gate in self._gates.items()}
+
+    async def submit(self, batch: Batch) -> Submitted | None:
         """Submit until the API takes or refuses what is still ours; None when nothing is, or when we stop."""
+        solitude = Solitude(ALONE)
         for attempt in count():
-            await self._turn(Operation.SUBMIT)
-            batch = self._ours(batch)  # right before the request: a revoke may have come while we waited
+            await self._turn(Operation.SUBMIT, batch)
+            batch = self._still_ours(batch)  # right before the request: a revoke may have come while we waited
             if not batch or self._stop.is_set():
                 break
+            sent = _now()
             match await self._language.submit(batch):
                 case Done(job):
                     self._heard(Operation.SUBMIT)
-                    return job, batch
+                    self._taken = _now()
+                    return Submitted(job, batch, sent)
                 case Halve() as refusal:
                     self._heard(Operation.SUBMIT)
-                    return refusal, batch
-                case Wait() | Freeze() | Park() as trouble:
+                    return Submitted(refusal, batch, sent)
+                case Wait(cause) if solitude.trouble(_now(), self._taken):
+                    return Submitted(Halve(Reason("unanswered", f"{cause}, while others were taken")), batch, sent)
+                case trouble:
                     await self._sit_out(Operation.SUBMIT, trouble, attempt)
         return None
+
+    def _still_ours(self, batch: Batch) -> Batch:
+        """Drop what is no longer ours; the probe always is."""
+        return batch if batch is PROBE else self._ours(batch)
 
     async def poll(self, job: Job, batch: Batch) -> Done[Judged] | Again | None:
         """Poll until the job has ended or is overdue; None when nothing of the batch is ours any more."""
@@ -75,8 +118,8 @@ class Calls:
         vigil, pause = Vigil(_now(), self._plan.overdue), self._polling.first()
         while True:
             await asyncio.sleep(pause)
-            await self._turn(Operation.POLL)
-            if not self._ours(batch):
+            await self._turn(Operation.POLL, batch)
+            if not self._still_ours(batch):
                 return None
             verdict = await self._language.poll(job, batch)
             if ended := vigil.hear(verdict, _now(), self._answered):
@@ -100,41 +143,52 @@ class Calls:
 
     def _heard(self, operation: Operation) -> None:
         """Note that the endpoint told somebody something of use."""
-        self._parked.pop(operation, None)
         self._answered = _now()
+        gate = self._gates[operation]
+        if gate.cause is not None:
+            self._parked.pop(operation, None)
+            self.wake()
+        gate.open()
 
-    async def _turn(self, operation: Operation) -> None:
-        """Wait until the operation may be called and a slot is ours; a freeze may begin while we wait for the slot."""
+    async def _turn(self, operation: Operation, batch: Batch) -> None:
+        """Wait until the operation may be called and a slot is ours; trouble may begin while we wait for the slot."""
         while not self._woken(operation):
-            if wait := self._quota.frozen(operation, _now()):
-                await self._pause(operation, wait)
+            if wait := self._held_up(operation, batch):
+                await self._pause(wait)
                 continue
-            if slot := self._quota.reserve(_now()):
-                await self._pause(operation, slot)
-            if not self._quota.frozen(operation, _now()):
+            slot = _now() + self._quota.reserve(_now())
+            while (wait := slot - _now()) > 0 and not self._woken(operation):
+                await self._pause(wait)
+            if not self._held_up(operation, batch) and self._gates[operation].enter(_now()):
                 return
 
+    def _held_up(self, operation: Operation, batch: Batch) -> float:
+        """Seconds until it is worth while to ask for a slot, if there is no news before."""
+        if operation is Operation.SUBMIT and self._doubt and batch is not PROBE:
+            return self._plan.park_for
+        now = _now()
+        return self._quota.frozen(operation, now) or self._gates[operation].wait(now)
+
     async def _sit_out(self, operation: Operation, trouble: Wait | Freeze | Park, attempt: int) -> None:
-        """Wait for passing trouble to pass: alone for an outage, all who want the same for a throttle or a refusal."""
-        pause = backoff(attempt, random.random())  # noqa: S311 (jitter is no secret)
+        """Wait for passing trouble to pass: alone for one answer, all who want the same for what holds all up."""
+        dice = random.random()  # noqa: S311 (jitter is no secret)
+        pause = backoff(attempt, dice)
         match trouble:
-            case Wait():
-                await self._pause(operation, pause)
+            case Wait(cause):
+                self._gates[operation].fail(cause, _now(), dice)
+                await self._pause(pause)
             case Freeze(seconds=seconds):
                 hold = pause if seconds is None else min(seconds, self._plan.longest_freeze)
                 self._quota.freeze(operation, _now() + hold)
             case Park(cause):
                 self._parked[operation] = cause
-                self._quota.freeze(operation, _now() + self._plan.park_for)
+                self._gates[operation].shut(cause, _now() + self._plan.park_for)
 
-    async def _pause(self, operation: Operation, seconds: float) -> None:
-        """Sleep. Who waits to submit is woken by the stop, after which nothing is submitted."""
-        if operation is Operation.POLL:
-            await asyncio.sleep(seconds)
-            return
+    async def _pause(self, seconds: float) -> None:
+        """Sleep until there is news."""
         try:
             async with asyncio.timeout(seconds):
-                await self._stop.wait()
+                await self._news.wait()
         except TimeoutError:
             return
 

@@ -14,8 +14,10 @@ from collections.abc import AsyncIterator, Collection
 from entity_stream.calling import Calls
 from entity_stream.core import messages
 from entity_stream.core.batching import Batcher
-from entity_stream.core.model import Batch, Document, Partition, Reason, Record, Rejected
-from entity_stream.core.verdict import Again, Done, Halve
+from entity_stream.core.model import Annotated, Batch, Document, Partition, Reason, Record, Rejected
+from entity_stream.core.trial import Left, trial
+from entity_stream.core.verdict import Again, Done, Halve, Judged
+from entity_stream.doubt import Doubt
 from entity_stream.plan import Plan, Vitals
 from entity_stream.ports import Fetched, Language, Ledger, Source
 from entity_stream.tenure import Tenures
@@ -32,6 +34,7 @@ class Line:
         self._tenures = Tenures(ledger, plan.order)
         self._batcher = Batcher(plan.limits)
         self._calls = Calls(language, plan, self._tenures.ours, stop)
+        self._doubt = Doubt(self._calls, plan, stop)
         self._window = asyncio.Semaphore(plan.window)
         source.on_revoke(self._release)
 
@@ -42,6 +45,7 @@ class Line:
                 async with asyncio.timeout(None) as drain, asyncio.TaskGroup() as batches:
                     reading = batches.create_task(self._read(batches, settlers))
                     await self._stop.wait()
+                    self._calls.wake()
                     reading.cancel()
                     drain.reschedule(_now() + self._plan.drain_for)
             except TimeoutError:
@@ -99,35 +103,60 @@ class Line:
             self._window.release()
 
     async def _annotate(self, batch: Batch) -> None:
-        """Run a batch as one job. What it does not bring is submitted again, then halved, alone at last rejected."""
-        reason = NO_JOB
-        for _ in range(self._plan.attempts):
-            submitted = await self._calls.submit(batch)
-            if submitted is None:
-                return
-            job, batch = submitted
-            if isinstance(job, Halve):
-                reason = job.reason
-                break
-            match await self._calls.poll(job, batch):
-                case Done(judged):
-                    self._tenures.finish(judged.outcomes)
-                    batch, reason = judged.missing, MISSING
-                case Again(cause):
-                    reason = Reason("job-failed", cause)
-                case None:
-                    return
-            if not batch:
-                return
-        await self._halve(batch, reason)
+        """Bring each document of a batch to its outcome; what a broken API rejected is submitted again."""
+        while batch:
+            batch = await self._judge(batch)
 
-    async def _halve(self, batch: Batch, reason: Reason) -> None:
-        if len(batch) == 1:
-            self._tenures.finish([Rejected(batch[0].record, reason)])
-            return
-        middle = len(batch) // 2
-        await self._annotate(batch[:middle])
-        await self._annotate(batch[middle:])
+    async def _judge(self, batch: Batch) -> Batch:
+        """Run a batch as one job, again for what that does not bring, then part by part; return what stays open."""
+        left, asked = Left(batch, NO_JOB), 0
+        while left.documents and not left.final and asked < self._plan.attempts:
+            left, asked = await self._run(left.documents), asked + 1
+        if not left.documents:
+            return ()
+        if not await self._doubt.believes(left.sent):
+            return left.documents
+        convicted = await self._try(left, asked if len(batch) == 1 else 0)
+        if convicted and not await self._doubt.believes(left.sent):
+            return tuple(document for each in convicted for document in each.documents)
+        self._tenures.finish(Rejected(each.documents[0].record, each.reason) for each in convicted)
+        return ()
+
+    async def _run(self, batch: Batch) -> Left:
+        """Run a batch as one job, finish what it brings, return what it does not."""
+        if (submitted := await self._calls.submit(batch)) is None:
+            return NOTHING
+        batch, sent = submitted.batch, submitted.sent
+        if isinstance(submitted.answer, Halve):
+            return Left(batch, submitted.answer.reason, sent, final=True)
+        match await self._calls.poll(submitted.answer, batch):
+            case Done(judged):
+                return await self._finish(judged, batch, sent)
+            case Again(cause):
+                return Left(batch, Reason("job-failed", cause), sent)
+            case None:
+                return NOTHING
+
+    async def _finish(self, judged: Judged, batch: Batch, sent: float) -> Left:
+        """Finish what a job brought; where it does nothing but reject, only if that is to be believed."""
+        annotates = any(isinstance(outcome, Annotated) for outcome in judged.outcomes)
+        if annotates:
+            self._doubt.annotated()
+        if annotates or not judged.outcomes or await self._doubt.believes(_now()):
+            self._tenures.finish(judged.outcomes)
+            return Left(judged.missing, MISSING, sent)
+        return Left(batch, MISSING, sent)
+
+    async def _try(self, left: Left, asked: int) -> list[Left]:
+        """Find who in a batch is to blame for it; return them, each alone."""
+        trying = trial(left, asked)
+        try:
+            suspects = next(trying)
+            while True:
+                suspects = trying.send(await self._run(suspects))
+        except StopIteration as found:
+            convicted: list[Left] = found.value
+            return convicted
 
     async def _release(self, partitions: Collection[Partition]) -> None:
         """Let partitions go, with all that is open or unsettled of them."""
@@ -143,10 +172,12 @@ class Line:
             draining=self._stop.is_set(),
             parked=self._calls.parked,
             frozen=self._calls.frozen(),
+            shut=self._calls.shut(),
         )
 
 
 NO_JOB = Reason("no-job", "no job was run for this document")
+NOTHING = Left((), NO_JOB)
 MISSING = Reason("missing-result", "the jobs it was part of ended without a result for this document")
 
 

@@ -24,7 +24,7 @@ class Plan(Struct, frozen=True):
     calls_per_minute: float = 1_000.0
     """Submits and polls together."""
     attempts: int = 3
-    """How often what a job did not bring is submitted before it is halved or, alone, rejected."""
+    """How often what a job did not bring is submitted before it is tried part by part."""
     overdue: float = 3_600.0
     """Age at which a job is given up and submitted again."""
     longest_freeze: float = 300.0
@@ -50,6 +50,8 @@ class Vitals(Struct, frozen=True):
     """What the API refuses until an operator mends it."""
     frozen: dict[Operation, float]
     """Seconds until an operation may be called again."""
+    shut: dict[Operation, str | None]
+    """Why an operation is tried by one caller at a time only, if it is."""
 
 
 class KafkaConnection(Struct, frozen=True):

@@ -171,7 +171,7 @@ async def _line(
         consumer = new_consumer(setup.kafka)
         stack.push_async_callback(farewell, consumer.stop, stop)
         source = KafkaSource(consumer, setup.input_topic, metrics)
-        ledger = KafkaLedger(consumer, producer, setup.topics, metrics)
+        ledger = KafkaLedger(consumer, producer, setup.topics, metrics, setup.kafka.session_timeout)
         line = Line(ObservedSource(source, metrics), language, ObservedLedger(ledger, metrics), setup.plan, stop)
         await _unless(stop, connected(consumer.start(), setup.kafka))
         gauges = Gauges(line.vitals, lambda: source.lags(ledger.positions), setup.plan)

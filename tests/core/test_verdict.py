@@ -90,9 +90,9 @@ def test_every_answer_to_a_poll_has_a_verdict(given_answer: Answer | Silence) ->
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"error":' * 100_000, b'{"error":{"message":"\xff"}}'])
-def test_a_hostile_body_is_waited_out(body: bytes) -> None:
-    """A body nested without end, or not in UTF-8, has a verdict like any other."""
-    assert isinstance(polled(answer(200, body)), Wait)
+def test_a_hostile_body_has_a_verdict(body: bytes) -> None:
+    """A body nested without end, or not in UTF-8, is doubted like any other that is no job."""
+    assert isinstance(polled(answer(200, body)), Again)
     assert isinstance(submitted(answer(503, body)), Wait)
 
 
@@ -211,10 +211,11 @@ def test_a_job_whose_status_is_not_known_is_asked_again() -> None:
     assert isinstance(polled(answer(200, job(status="resting"))), Wait)
 
 
-def test_a_garbled_answer_is_asked_again() -> None:
-    """A 200 that is no job document is Wait, and its cause quotes nothing of it."""
+def test_a_garbled_answer_is_doubted() -> None:
+    """A 200 that is no job document counts once it has come twice, and its cause quotes nothing of it."""
     verdict = polled(answer(200, {"status": "succeeded", "tasks": "a secret"}))
-    assert isinstance(verdict, Wait)
+    assert isinstance(verdict, Again)
+    assert not verdict.certain
     assert "secret" not in verdict.cause
 
 

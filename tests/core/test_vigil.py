@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entity_stream.core.verdict import Again, Done, Freeze, Judged, Park, PollVerdict, Running, Wait
-from entity_stream.core.vigil import ALONE, Vigil
+from entity_stream.core.vigil import ALONE, Solitude, Vigil
 
 OVERDUE = 100.0
 TROUBLES = [Wait("503"), Freeze("429"), Park("401")]
@@ -59,3 +59,17 @@ def test_a_job_that_alone_meets_trouble_is_given_up_once_overdue() -> None:
     assert fresh.troubles == ALONE * 3
     fresh.hear(Running(), now, now)
     assert fresh.troubles == 0
+
+
+@given(st.integers(1, 20))
+def test_trouble_is_ones_own_when_others_are_answered_meanwhile(limit: int) -> None:
+    """After so many troubles, each but the first with an answer to others before it, and no sooner."""
+    solitude = Solitude(limit)
+    assert [solitude.trouble(float(n), n - 0.5) for n in range(limit + 1)] == [False] * limit + [True]
+
+
+@given(st.integers(2, 200))
+def test_in_an_outage_nobody_is_alone(troubles: int) -> None:
+    """However often a caller fails, while nobody else is answered it is not the caller."""
+    solitude = Solitude(1)
+    assert not any(solitude.trouble(float(n), 0.0) for n in range(troubles))

@@ -13,7 +13,9 @@ from entity_stream.plan import Plan, Vitals
 
 pytestmark = pytest.mark.asyncio
 
-VITALS = Vitals({Partition("in", 3, 7): 12}, in_flight=4, bytes_held=99, draining=False, parked="401", frozen={})
+VITALS = Vitals(
+    {Partition("in", 3, 7): 12}, in_flight=4, bytes_held=99, draining=False, parked="401", frozen={}, shut={}
+)
 
 
 async def test_readiness_says_why_not_in_words() -> None:

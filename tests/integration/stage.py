@@ -30,7 +30,7 @@ class Member:
         self.metrics, self.stop = Metrics(), asyncio.Event()
         self.consumer, self.producer = new_consumer(connection), new_producer(connection)
         self.source = KafkaSource(self.consumer, topic, self.metrics)
-        self.ledger = KafkaLedger(self.consumer, self.producer, topics, self.metrics)
+        self.ledger = KafkaLedger(self.consumer, self.producer, topics, self.metrics, connection.session_timeout)
         self.endpoint = Endpoint(random.Random(7), Faults(), lambda: jobs_take)
         self.line = Line(self.source, self.endpoint, self.ledger, PLAN, self.stop)
 

@@ -13,6 +13,7 @@ from msgspec import Struct, json
 
 from entity_stream.core.model import Annotated, Batch, Deleted, Job, Model, Outcome, Partition, Reason, Record, Rejected
 from entity_stream.core.ordering import Order
+from entity_stream.core.probe import PROBE
 from entity_stream.core.verdict import (
     Again,
     Done,
@@ -121,6 +122,7 @@ class Endpoint:
         self._frozen = {"submit": 0.0, "poll": 0.0}
         self._spared: dict[str, int] = defaultdict(int)  # faults that a document has suffered
         self.submits: list[tuple[float, Batch]] = []
+        self.probes: list[tuple[float, Batch]] = []
         self.polls: dict[str, int] = defaultdict(int)
         self.under_way = self.peak = 0
         self.epochs: dict[int, int] | None = None  # what may be submitted, where a test says so
@@ -132,15 +134,16 @@ class Endpoint:
     async def submit(self, batch: Batch) -> SubmitVerdict:
         assert batch
         assert len(batch) <= 25
-        if self.epochs is not None:
+        if self.epochs is not None and batch is not PROBE:
             held = {d.record.partition for d in batch}
             assert all(self.epochs[p.index] == p.epoch for p in held), "submitted what is no longer ours"
         if trouble := await self._trouble("submit"):
             return trouble
         if any(document.text == "poison" for document in batch):
             return Halve(Reason("InvalidDocument", "poison"))
-        job = Job(f"job-{len(self.submits)}", "test")
-        self.submits.append((now(), batch))
+        told = self.probes if batch is PROBE else self.submits
+        job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(told)}", "test")
+        told.append((now(), batch))
         self._ends[job.id] = now() + self._duration()
         self.under_way += 1
         self.peak = max(self.peak, self.under_way)

@@ -136,8 +136,8 @@ def _accepted(call: _Call) -> Done[Job] | Wait:
 def _arrived(call: _Call) -> PageVerdict:
     try:
         state = decode_job(call.answer.body)
-    except Garbled as wrong:
-        return Wait(str(wrong))
+    except Garbled as wrong:  # once may be the line's fault; twice the result is lost
+        return Again(str(wrong), certain=False)
     return JOB_TABLE.get(state.status, _unheard_of)(state)
 
 

@@ -8,10 +8,32 @@ ALONE = 10
 """Polls of one job in a row that bring trouble while others are answered: it is the job then, not an outage."""
 
 
+class Solitude:
+    """Troubles in a row that only one caller has: before each but the first, others were answered since the last."""
+
+    __slots__ = ("_asked", "_limit", "_troubles")
+
+    def __init__(self, limit: int) -> None:
+        """Bear up to `limit` of them."""
+        self._limit = limit
+        self.end()
+
+    def end(self) -> None:
+        """Hear of an answer of use."""
+        self._troubles = 0
+        self._asked = math.inf
+
+    def trouble(self, now: float, answered: float) -> bool:
+        """Hear of trouble; tell whether it is the caller's own. `answered`: when anybody last had an answer of use."""
+        self._troubles += answered > self._asked
+        self._asked = now
+        return self._troubles >= self._limit
+
+
 class Vigil:
     """The polls of one job so far."""
 
-    __slots__ = ("_alone", "_asked", "_doubted", "_overdue", "born", "polls", "troubles")
+    __slots__ = ("_doubted", "_overdue", "_solitude", "born", "polls", "troubles")
 
     def __init__(self, born: float, overdue: float) -> None:
         """Begin at its submit; `overdue` is the age in seconds at which it may be given up."""
@@ -20,8 +42,7 @@ class Vigil:
         self.troubles = 0
         """Polls in a row that brought trouble."""
         self._overdue = overdue
-        self._alone = 0
-        self._asked = math.inf
+        self._solitude = Solitude(ALONE)
         self._doubted = False
 
     def hear(self, verdict: PollVerdict, now: float, answered: float) -> Done[Judged] | Again | None:
@@ -34,7 +55,8 @@ class Vigil:
             case Done():
                 return verdict
             case Running():
-                self.troubles = self._alone = 0
+                self.troubles = 0
+                self._solitude.end()
                 return self._given_up(now, "it still ran")
             case Again(certain=certain):
                 believed = certain or self._doubted
@@ -42,9 +64,7 @@ class Vigil:
                 return verdict if believed else None
             case trouble:
                 self.troubles += 1
-                self._alone += answered > self._asked
-                self._asked = now
-                return self._given_up(now, trouble.cause) if self._alone >= ALONE else None
+                return self._given_up(now, trouble.cause) if self._solitude.trouble(now, answered) else None
 
     def _given_up(self, now: float, cause: str) -> Again | None:
         age = now - self.born

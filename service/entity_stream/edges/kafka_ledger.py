@@ -43,11 +43,21 @@ REFUSALS = (
 Letter = tuple[Message, Outcome]
 """What is published, and what it is the outcome of."""
 
+HEARTBEAT_PAUSE = 0.5
+"""Seconds between two heartbeats of ours while the group's coordinator is away."""
+
 LOOK_AGAIN = 5.0
 """Seconds between two tries while a topic is missing or not allowed."""
 
+FRESH = 0.5
+"""Part of the session timeout for which a proof that we are a member of the group is good."""
+
 PATIENCE = 5.0
 """Seconds that brokers may take to acknowledge before we say that we wait for them."""
+
+
+class Outcast(Exception):
+    """The group goes on without us: what we would publish, the new owner of the partition publishes too."""
 
 
 def new_producer(connection: KafkaConnection) -> AIOKafkaProducer:
@@ -67,9 +77,12 @@ class KafkaLedger:
     """Publishes with a producer, commits with the consumer that reads."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, topics: Topics, metrics: Metrics
+        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, topics: Topics, metrics: Metrics, session: float
     ) -> None:
+        """Write to `topics`. `session`: seconds of silence after which the group goes on without us."""
         self._consumer, self._producer, self._topics, self._metrics = consumer, producer, topics, metrics
+        self._fresh = session * FRESH
+        self._proven = -math.inf  # when we sent what last proved that we are a member of the group
         self._entrances: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._committing = asyncio.Lock()
         self._to_commit: dict[TopicPartition, OffsetAndMetadata] = {}
@@ -85,13 +98,17 @@ class KafkaLedger:
     async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
         """Publish, have every outcome acknowledged, commit."""
         with self._metrics.stage("publish"):
-            await self._publish(outcomes)
+            published = await self._publish(outcomes)
+        if not published:
+            self._refused("publish.forgone", outcomes=len(outcomes))
+            return
         with self._metrics.stage("commit"):
             await self._commit(partition, position, journal)
 
     # publish
 
-    async def _publish(self, outcomes: Sequence[Outcome]) -> None:
+    async def _publish(self, outcomes: Sequence[Outcome]) -> bool:
+        """Publish all; False when it is no longer ours to publish them."""
         now = time.time()
         letters = [(messages.encode(outcome, self._topics, now), outcome) for outcome in outcomes]
         for topic in {message.topic for message, _ in letters}:
@@ -103,9 +120,14 @@ class KafkaLedger:
             if place is None:  # records without a key stay together: any partition will do, one batch is better
                 place = keyless[message.topic] = self._place(message)
             places[place].append((message, outcome))
-        async with asyncio.TaskGroup() as group:
-            for place, some in places.items():
-                group.create_task(self._publish_to(place, some))
+        ours = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                for place, some in places.items():
+                    group.create_task(self._publish_to(place, some))
+        except* Outcast:
+            ours = False
+        return ours
 
     async def _wait_for(self, topic: str) -> None:
         """Wait until a topic is there and allowed: that it is not is no fault of the documents."""
@@ -172,6 +194,7 @@ class KafkaLedger:
         has counted its records, the broker has not. Nobody else sends to the partition meanwhile, so we count back.
         """
         async with self._entrances[place]:
+            await self._prove_membership()
             try:
                 sent = await self._producer.send_batch(batch, place.topic, partition=place.partition)
             except errors.KafkaError as error:
@@ -212,6 +235,21 @@ class KafkaLedger:
         self._metrics.count("values_dropped")
         return messages.without_value(refused)
 
+    async def _prove_membership(self) -> None:
+        """Let nobody publish who was stopped, or cut off, for so long that the group may have given him up.
+
+        A commit is a proof, and there are many; after a lull we ask. No proof while the coordinator is away: wait.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001 (the client tells nobody when it was last heard)
+        while _clock() - self._proven > self._fresh:
+            sent = _clock()
+            if await coordinator._do_heartbeat():  # noqa: SLF001
+                self._proven = sent
+            elif coordinator.generation < 0:
+                raise Outcast
+            else:
+                await asyncio.sleep(HEARTBEAT_PAUSE)
+
     # commit
 
     async def _commit(self, partition: Partition, position: int, journal: bytes) -> None:
@@ -231,12 +269,22 @@ class KafkaLedger:
         self.positions[partition] = position
 
     async def _commit_all(self, positions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        sent = _clock()
         try:
             with self._telling("waiting for the group's coordinator to take a commit", PATIENCE):
                 await self._consumer.commit(positions)
+            self._proven = sent
         except (errors.CommitFailedError, errors.IllegalStateError) as error:
             # The group has rebalanced: whoever owns the partitions now publishes these records again.
-            self._metrics.count("commits_refused")
-            log.warning("commit.refused", partitions=len(positions), error=type(error).__name__)
+            self._refused("commit.refused", partitions=len(positions), error=type(error).__name__)
         except errors.KafkaError as error:
             raise StartAgain(f"commit: {error!r}") from error
+
+    def _refused(self, event: str, **facts: object) -> None:
+        self._metrics.count("commits_refused")
+        log.warning(event, **facts)
+
+
+def _clock() -> float:
+    """Seconds that also pass while the machine sleeps: the brokers' clock does not stop."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

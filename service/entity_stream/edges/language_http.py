@@ -1,5 +1,7 @@
 """The analyze endpoint over HTTP: one request, one answer, one verdict; no retry is hidden in here.
 
+(But aiohttp's own: a GET on a kept connection that turns out to be closed is sent again on a new one.)
+
 httpx's API over aiohttp's transport, imported here only. Of what the endpoint answers only a job id and
 a page number are used, so the key travels to no host but the one that is configured.
 """
@@ -13,6 +15,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import httpx
+import structlog
 from httpx_aiohttp import AiohttpTransport
 
 from entity_stream.core.mistake import Mistake
@@ -35,8 +38,10 @@ from entity_stream.core.wire.shapes import MOST_DOCUMENTS
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.plan import LanguageEndpoint
 
-LARGEST_ANSWER = 32_000_000
-"""Bytes of one answer that are read; 25 documents of 5,000 characters with an entity in every word stay below it."""
+log = structlog.get_logger("entity_stream.language")
+
+LARGEST_ANSWER = 8_000_000
+"""Bytes of one answer that are read: what 125,000 characters with an entity in every second one come to."""
 
 MOST_PAGES = 50
 """Pages of one result that are asked for: more than 25 documents can have, however short the pages."""
@@ -129,7 +134,9 @@ class HttpLanguage:
             async for chunk in response.aiter_bytes():
                 chunks.append(chunk)
                 if (size := size + len(chunk)) > LARGEST_ANSWER:
-                    return Silence(f"an answer of more than {LARGEST_ANSWER} bytes", sent=True)
+                    log.warning("language.answer_too_large", path=path, read=size, status=response.status_code)
+                    chunks.clear()  # it is no result, whatever the rest says
+                    break
             headers = response.headers
             return Answer(
                 response.status_code, b"".join(chunks), headers.get("retry-after"), headers.get("operation-location")

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
 from entity_stream.core.model import Annotated, Batch, Job, Outcome, Partition, Rejected
+from entity_stream.core.probe import PROBE, failure, passed
 from entity_stream.core.verdict import Again, Done, PollVerdict, SubmitVerdict
 from entity_stream.plan import Plan, Vitals
 from entity_stream.ports import Fetched, Language, Ledger, Release, Source
@@ -33,9 +34,10 @@ COUNTERS = {
     "jobs": ("Jobs that ended: done with results, or again without.", ("end",)),
     "missing_results": ("Documents that the result of their job did not speak of.", ()),
     "possibly_billed": ("Documents of submits that may have been accepted although no answer says so.", ()),
+    "probes": ("Probe documents that the API has judged: passed, or failed as all else does.", ("result",)),
     "refused_by_broker": ("Outcomes that the broker would not take; they became dead letters.", ()),
     "values_dropped": ("Dead letters too large for the broker, sent without their value.", ()),
-    "commits_refused": ("Commits that the group refused because it had rebalanced.", ()),
+    "commits_refused": ("Settles that came to nothing because the group had rebalanced.", ()),
     "lost_to_retention": ("Offsets deleted by the broker before they were read.", ("topic", "partition")),
     "logs_replaced": (
         "Partitions that ended below their committed position and are read anew.",
@@ -54,7 +56,11 @@ GAUGES = {
     "held_bytes": ("Memory charged to records that are read and not settled.", ()),
     "memory_bytes": ("Memory at which reading stops.", ()),
     "partitions": ("Input partitions that are assigned to this replica.", ()),
-    "parked": ("1 while the API refuses key, project or deployment.", ()),
+    "parked": ("1 while the API refuses key, project or deployment, or rejects even a probe.", ()),
+    "shut": (
+        "1 while an operation is tried by one caller at a time, because it brings no answer of use.",
+        ("operation",),
+    ),
     "draining": ("1 from the stop to the end.", ()),
     "frozen_seconds": ("Seconds until an operation may be called again.", ("operation",)),
     "unfinished_records": ("Records that are read and not settled.", ("topic", "partition")),
@@ -124,6 +130,7 @@ class Gauges:
             "memory_bytes": {(): self._plan.memory},
             "partitions": {(): len(vitals.unfinished)},
             "parked": {(): vitals.parked is not None},
+            "shut": {(operation,): cause is not None for operation, cause in vitals.shut.items()},
             "draining": {(): vitals.draining},
             "frozen_seconds": {(operation,): seconds for operation, seconds in vitals.frozen.items()},
             "unfinished_records": {(p.topic, str(p.index)): count for p, count in vitals.unfinished.items()},
@@ -161,7 +168,9 @@ class ObservedLanguage:
         """Pass on, and measure the batch that was taken."""
         now = asyncio.get_running_loop().time()
         verdict = await self._language.submit(batch)
-        if isinstance(verdict, Done):
+        if batch is PROBE:
+            self._count_probe(verdict)
+        elif isinstance(verdict, Done):
             self._metrics.observe("stage_seconds", max(0.0, now - batch[0].record.read_at), stage="batch")
             self._metrics.observe("batch_documents", len(batch))
         return verdict
@@ -169,9 +178,15 @@ class ObservedLanguage:
     async def poll(self, job: Job, batch: Batch) -> PollVerdict:
         """Pass on, and count how the job ended."""
         verdict = await self._language.poll(job, batch)
-        if isinstance(verdict, Done | Again):
+        if batch is PROBE:
+            self._count_probe(verdict)
+        elif isinstance(verdict, Done | Again):
             self._metrics.count("jobs", end=type(verdict).__name__.lower())
         return verdict
+
+    def _count_probe(self, verdict: SubmitVerdict | PollVerdict) -> None:
+        if passed(verdict) or failure(verdict):
+            self._metrics.count("probes", result="passed" if passed(verdict) else "failed")
 
 
 class ObservedLedger:

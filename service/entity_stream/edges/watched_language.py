@@ -8,6 +8,7 @@ import asyncio
 import structlog
 
 from entity_stream.core.model import Batch, Job
+from entity_stream.core.probe import PROBE, failure, passed
 from entity_stream.core.verdict import Freeze, Park, PollVerdict, SubmitVerdict, Wait
 from entity_stream.ports import Language
 
@@ -23,40 +24,44 @@ class WatchedLanguage:
     def __init__(self, language: Language) -> None:
         self._language = language
         self._since: float | None = None  # when the first trouble came after the last useful answer
+        self._rejects_all = False
         self.trouble: str | None = None
         """Why there has been no useful answer for a while."""
 
     async def submit(self, batch: Batch) -> SubmitVerdict:
         """Pass on, and watch."""
         verdict = await self._language.submit(batch)
-        self._watch(verdict)
+        self._watch(verdict, batch)
         return verdict
 
     async def poll(self, job: Job, batch: Batch) -> PollVerdict:
         """Pass on, and watch."""
         verdict = await self._language.poll(job, batch)
-        self._watch(verdict)
+        self._watch(verdict, batch)
         return verdict
 
-    def _watch(self, verdict: SubmitVerdict | PollVerdict) -> None:
+    def _watch(self, verdict: SubmitVerdict | PollVerdict, batch: Batch) -> None:
         now = asyncio.get_running_loop().time()
-        match verdict:
-            case Park(cause) | Wait(cause):
-                self._since = now if self._since is None else self._since
-                parked = isinstance(verdict, Park)
-                if parked or now - self._since >= PATIENCE:
-                    self._tell("language.parked" if parked else "language.unanswered", cause)
-            case Freeze():
-                pass  # a throttle is an answer, and counted
-            case _:
-                self._recover(now)
+        if batch is PROBE and (cause := failure(verdict)):
+            self._rejects_all = True
+            self._tell("language.rejects_even_a_probe", cause, now)
+        elif isinstance(verdict, Park):
+            self._tell("language.parked", verdict.cause, now)
+        elif isinstance(verdict, Wait):
+            self._since = now if self._since is None else self._since
+            if now - self._since >= PATIENCE:
+                self._tell("language.unanswered", verdict.cause, now)
+        elif passed(verdict) or not (self._rejects_all or isinstance(verdict, Freeze)):  # a throttle is counted
+            self._recover(now)
 
-    def _tell(self, event: str, cause: str) -> None:
+    def _tell(self, event: str, cause: str, now: float) -> None:
         if self.trouble is None:
             log.warning(event, cause=cause)
+        self._since = now if self._since is None else self._since
         self.trouble = cause
 
     def _recover(self, now: float) -> None:
         if self.trouble is not None:
             log.info("language.recovered", after=round(now - (self._since or now), 1))
         self._since = self.trouble = None
+        self._rejects_all = False

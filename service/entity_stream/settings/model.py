@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     batch_linger: Annotated[Seconds, Field(ge=0, le=60)] = 0.05
     """How long a document waits for others to share its job."""
     attempts: Annotated[Count, Field(ge=1, le=100)] = 3
-    """How often what a job did not bring is submitted before it is halved or, alone, becomes a dead letter."""
+    """How often what a job did not bring is submitted before it is divided or, alone, becomes a dead letter."""
     job_overdue: Annotated[Seconds, Field(ge=60, le=86_400)] = 3_600.0
     """Age at which a job is given up and submitted again."""
     longest_freeze: Annotated[Seconds, Field(ge=1, le=86_400)] = 300.0

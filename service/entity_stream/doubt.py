@@ -1,0 +1,72 @@
+"""Whether a rejection may be believed: it may where the API has annotated something meanwhile, at least a probe.
+
+Poison or a broken deployment? While the probe fails nothing else is submitted, it is asked again after a
+pause, and whatever was rejected before it passed is void: nothing goes to the dead letters for it.
+"""
+
+import asyncio
+import math
+
+from entity_stream.calling import Calls
+from entity_stream.core.probe import PROBE, failure
+from entity_stream.core.verdict import Halve
+from entity_stream.plan import Plan
+
+REJECTED = "the API rejects even a probe document"
+UNANSWERED = "the probe was not answered"
+
+
+class Doubt:
+    """What is known for and against the API of one line."""
+
+    def __init__(self, calls: Calls, plan: Plan, stop: asyncio.Event) -> None:
+        self._calls, self._plan, self._stop = calls, plan, stop
+        self._asking = asyncio.Lock()
+        self._annotated = -math.inf  # when it last annotated something
+        self._mended = -math.inf  # when the probe last passed after it had failed
+
+    def annotated(self) -> None:
+        """Note that a job has brought entities."""
+        self._annotated = _now()
+
+    async def believes(self, since: float) -> bool:
+        """Tell whether rejections from `since` on stand: something was annotated after it. False: submit it again."""
+        async with self._asking:  # who waits for another's probe need not ask again
+            if since < self._mended or self._stop.is_set():
+                return False
+            return since <= self._annotated or await self._ask()
+
+    async def _ask(self) -> bool:
+        """Ask until the probe passes; tell whether it did at once."""
+        at_once = True
+        while cause := await self._probe():
+            if self._stop.is_set():
+                return False
+            self._calls.doubt(f"{REJECTED}: {cause}")
+            at_once = False
+            await self._pause()
+        self._calls.doubt(None)
+        self._annotated = _now()
+        if not at_once:
+            self._mended = self._annotated
+        return at_once
+
+    async def _probe(self) -> str | None:
+        """Run the probe as a job; return why it failed."""
+        if (submitted := await self._calls.submit(PROBE)) is None:
+            return UNANSWERED
+        if isinstance(submitted.answer, Halve):
+            return failure(submitted.answer)
+        ended = await self._calls.poll(submitted.answer, PROBE)
+        return UNANSWERED if ended is None else failure(ended)
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(self._plan.park_for):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

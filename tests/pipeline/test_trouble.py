@@ -1,0 +1,166 @@
+"""Poison, a broken deployment or an outage? The line in virtual time, with an endpoint that tells them not apart."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from entity_stream.core.gate import TRIPS
+from entity_stream.core.model import Annotated, Batch, Job, Outcome, Reason, Rejected
+from entity_stream.core.probe import PROBE
+from entity_stream.core.trial import ALONE
+from entity_stream.core.verdict import Again, Done, Halve, Judged, PollVerdict, SubmitVerdict, Wait
+from tests.pipeline.test_line import World, calm_world, plain
+from tests.pipeline.worlds import Log, now
+
+pytestmark = pytest.mark.asyncio
+
+HOUR = 3_600.0
+NO = Reason("InvalidRequest", "not today")
+Wrong = Callable[[], bool]
+
+
+def refusing(world: World, wrong: Wrong) -> None:
+    """Have every submit refused while something is wrong."""
+    submit = world.endpoint.submit
+
+    async def refuse(batch: Batch) -> SubmitVerdict:
+        return Halve(NO) if wrong() else await submit(batch)
+
+    world.endpoint.submit = refuse  # type: ignore[method-assign]
+
+
+def failing(world: World, wrong: Wrong) -> None:
+    """Have every job fail that is asked for while something is wrong."""
+    poll = world.endpoint.poll
+
+    async def fail(job: Job, batch: Batch) -> PollVerdict:
+        return Again("job failed InvalidModel") if wrong() else await poll(job, batch)
+
+    world.endpoint.poll = fail  # type: ignore[method-assign]
+
+
+def blaming(world: World, wrong: Wrong) -> None:
+    """Have every document blamed by its job's result while something is wrong."""
+    poll = world.endpoint.poll
+
+    async def blame(job: Job, batch: Batch) -> PollVerdict:
+        verdict = await poll(job, batch)
+        if wrong() and isinstance(verdict, Done):
+            return Done(Judged(tuple(Rejected(document.record, NO) for document in batch), ()))
+        return verdict
+
+    world.endpoint.poll = blame  # type: ignore[method-assign]
+
+
+def outcomes(world: World) -> list[Outcome]:
+    return [outcome for published in world.log.published.values() for outcome in published]
+
+
+@pytest.mark.parametrize("breaking", [refusing, failing, blaming])
+@pytest.mark.parametrize("begins", [0.0, 3.0, 6.5])
+async def test_an_hour_of_a_broken_deployment_costs_no_document(
+    breaking: Callable[[World, Wrong], None], begins: float
+) -> None:
+    """Nothing goes to the dead letters, the probe is asked each minute and nothing else, and then all flows."""
+    world = calm_world(Log(plain(1_000)), duration=2.0)
+    breaking(world, lambda: begins <= now() < begins + HOUR)
+
+    async def look() -> None:
+        await asyncio.sleep(begins + HOUR / 2)
+        before = len(world.endpoint.submits)
+        assert "rejects even a probe" in str(world.line.vitals().parked)
+        await asyncio.sleep(HOUR / 4)
+        assert len(world.endpoint.submits) == before
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        await world.run_until(world.log.finished)
+    assert len(outcomes(world)) == 1_000
+    assert all(isinstance(outcome, Annotated) for outcome in outcomes(world))
+    assert len(world.endpoint.probes) <= HOUR / world.plan.park_for + 10
+    assert world.line.vitals().parked is None
+    assert now() < begins + HOUR + 2 * world.plan.park_for + 30
+
+
+async def test_poison_alone_in_the_world_is_rejected_once_the_probe_has_passed() -> None:
+    """Where nothing has succeeded yet, one probe tells poison from a broken deployment."""
+    world = calm_world(Log(plain(3, text=b"poison")))
+    await world.run_until(world.log.finished)
+    assert [type(outcome) for outcome in outcomes(world)] == [Rejected] * 3
+    assert len(world.endpoint.probes) == 1
+
+
+async def test_who_is_annotated_with_others_vouches_for_the_rejection_of_one() -> None:
+    """A result that annotates most and blames one document needs no probe."""
+    log = plain(25)
+    log[3] = plain(4, text=b"refused")[3]
+    world = calm_world(Log(log))
+    await world.run_until(world.log.finished)
+    assert sum(isinstance(outcome, Rejected) for outcome in outcomes(world)) == 1
+    assert not world.endpoint.probes
+
+
+async def test_a_batch_that_alone_gets_no_answer_is_divided() -> None:
+    """While others are taken, one that always meets a 500 loses its culprit to the dead letters, and only that."""
+    log = plain(500)
+    log[17] = plain(18, text=b"crashes the server")[17]
+    world = calm_world(Log(log), duration=2.0)
+    submit, met = world.endpoint.submit, []
+
+    async def crash(batch: Batch) -> SubmitVerdict:
+        if any(document.text == "crashes the server" for document in batch):
+            met.append(len(batch))
+            return Wait("HTTP 500")
+        return await submit(batch)
+
+    async def trickle() -> None:
+        while not world.log.finished():
+            await asyncio.sleep(1)
+            last = world.log.records[0][-1]
+            if len(world.log.records[0]) < 2_000:
+                world.log.records[0].append(plain(last.offset + 2)[-1])
+
+    world.endpoint.submit = crash  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(trickle())
+        await world.run_until(lambda: len(world.log.published) > 1_500 and world.log.finished())
+    [rejected] = [outcome for outcome in outcomes(world) if isinstance(outcome, Rejected)]
+    assert rejected.record.offset == 17
+    assert rejected.reason == Reason("unanswered", "HTTP 500, while others were taken")
+    assert met.count(1) >= ALONE
+
+
+async def test_a_dead_endpoint_is_spared() -> None:
+    """In an outage one caller tries now and then for all; when it is over everybody goes on."""
+    world = calm_world(Log(plain(5_000)), duration=2.0)
+    calls: list[float] = []
+    submit, over = world.endpoint.submit, HOUR
+
+    async def dead(batch: Batch) -> SubmitVerdict:
+        if now() < over:
+            calls.append(now())
+            return Wait("HTTP 503")
+        return await submit(batch)
+
+    async def look() -> None:
+        await asyncio.sleep(HOUR / 2)
+        assert set(world.line.vitals().shut.values()) == {"HTTP 503", None}
+
+    world.endpoint.submit = dead  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        await world.run_until(lambda: len(world.endpoint.submits) >= world.plan.window)
+    assert now() < over + 32
+    assert len(calls) <= TRIPS + world.plan.window + HOUR / 15
+    assert set(world.line.vitals().shut.values()) == {None}
+
+
+async def test_a_stop_in_doubt_rejects_nothing() -> None:
+    """Whoever waits for the probe when the stop comes leaves its documents to the next reader."""
+    world = calm_world(Log(plain(100)))
+    refusing(world, lambda: True)
+    await world.run_until(lambda: now() >= 100)
+    assert not world.log.published
+    assert now() < 100 + world.plan.drain_for
+    assert all(batch is not PROBE for _, batch in world.endpoint.submits)
