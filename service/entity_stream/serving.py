@@ -110,8 +110,8 @@ def log_address(address: str) -> None:
 async def serve(setup: Setup, stop: asyncio.Event, announce: Callable[[str], None] = log_address) -> None:
     """Serve until the stop; `announce` is given the address of metrics and probes."""
     metrics = Metrics()
-    async with language_http.connect(setup.language, setup.plan.window * 2) as client:
-        watched = WatchedLanguage(HttpLanguage(client, setup.language, metrics))
+    async with language_http.connect(setup.language, setup.plan.window * 2) as transport:
+        watched = WatchedLanguage(HttpLanguage(transport, setup.language, metrics))
         board = Board(watched)
         async with serve_health(setup.watch.host, setup.watch.port, metrics.registry, board.unready) as address:
             announce(address)
@@ -184,8 +184,8 @@ async def _line(
 async def ask(setup: Setup) -> list[admin.Finding]:
     """Ask brokers and endpoint whether they would let this service work; nothing is written, read or paid."""
     findings = await admin.ask_kafka(setup.kafka, setup.input_topic, _outputs(setup.topics))
-    async with language_http.connect(setup.language, connections=1) as client:
-        return findings + await admin.ask_language(client, setup.language)
+    async with language_http.connect(setup.language, connections=1) as transport:
+        return findings + await admin.ask_language(transport, setup.language)
 
 
 def _outputs(topics: Topics) -> list[str]:

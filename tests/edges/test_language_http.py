@@ -34,8 +34,8 @@ async def language(answer: Answering, patience: float = 5.0) -> AsyncIterator[tu
     async with endpoint(answer) as there:
         where = LanguageEndpoint(there.url, "secret-key", "incidents", "production", resource="test", timeout=patience)
         metrics = Metrics()
-        async with connect(where, connections=4) as client:
-            yield HttpLanguage(client, where, metrics), there, metrics
+        async with connect(where, connections=4) as transport:
+            yield HttpLanguage(transport, where, metrics), there, metrics
 
 
 def answering(status: int, body: object = None, **headers: str) -> Answering:
@@ -171,8 +171,8 @@ async def test_no_connection_is_waited_out_and_bills_nothing() -> None:
     async with endpoint(answering(200)) as gone:
         url = gone.url
     where, metrics = LanguageEndpoint(url, "secret-key", "incidents", "production"), Metrics()
-    async with connect(where, connections=1) as client:
-        verdict = await HttpLanguage(client, where, metrics).submit(batch(1))
+    async with connect(where, connections=1) as transport:
+        verdict = await HttpLanguage(transport, where, metrics).submit(batch(1))
     assert isinstance(verdict, Wait)
     assert verdict.cause == f"cannot connect to {url.removeprefix('http://')}: Connection refused"
     assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 0
@@ -182,8 +182,8 @@ async def test_https_to_a_port_that_speaks_http_is_told_as_such() -> None:
     """The words of a failed handshake ask whether https is spoken there."""
     async with endpoint(answering(200)) as plain:
         where, metrics = LanguageEndpoint(plain.url.replace("http", "https"), "k", "p", "d"), Metrics()
-        async with connect(where, connections=1) as client:
-            verdict = await HttpLanguage(client, where, metrics).submit(batch(1))
+        async with connect(where, connections=1) as transport:
+            verdict = await HttpLanguage(transport, where, metrics).submit(batch(1))
     assert isinstance(verdict, Wait)
     assert "is https spoken there?" in verdict.cause
 

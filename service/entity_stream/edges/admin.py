@@ -12,7 +12,7 @@ from entity_stream.core.mistake import Mistake
 from entity_stream.core.wire.errors import explain as explain_answer
 from entity_stream.core.wire.runtime import job_path
 from entity_stream.edges.kafka_connection import client_options, connected, explain
-from entity_stream.edges.language_http import UNANSWERED, words
+from entity_stream.edges.language_http import UNANSWERED, headers_of, words
 from entity_stream.plan import KafkaConnection, LanguageEndpoint
 
 NO_SUCH_ACKS = 2
@@ -107,8 +107,11 @@ async def _may_write(producer: AIOKafkaProducer, connection: KafkaConnection, to
     return explain(error(topic), connection) if error is errors.TopicAuthorizationFailedError else None
 
 
-async def ask_language(client: httpx.AsyncClient, endpoint: LanguageEndpoint) -> list[Finding]:
+async def ask_language(transport: httpx.AsyncBaseTransport, endpoint: LanguageEndpoint) -> list[Finding]:
     """Ask for a job that cannot exist, then for the deployment."""
+    client = httpx.AsyncClient(
+        transport=transport, base_url=endpoint.url, headers=headers_of(endpoint), timeout=endpoint.timeout
+    )
     reached = await _ask(client, job_path(NO_SUCH_JOB, endpoint.api_version), endpoint)
     if isinstance(reached, Mistake):
         return [Finding(f"Language: reach {endpoint.url}", reached)]

@@ -55,18 +55,30 @@ refused and one that was lost in the middle both come as ConnectTimeout; what ai
 
 
 @asynccontextmanager
-async def connect(endpoint: LanguageEndpoint, connections: int) -> AsyncIterator[httpx.AsyncClient]:
-    """Hold up to `connections` connections to the endpoint open until the block ends."""
+async def connect(endpoint: LanguageEndpoint, connections: int) -> AsyncIterator[httpx.AsyncBaseTransport]:
+    """Hold up to `connections` connections to the endpoint open until the block ends.
+
+    It is httpx's transport, without its client: redirects, cookies and merging of addresses, of which we want none,
+    cost as much as the request itself.
+    """
     transport = AiohttpTransport(
         verify=_trust(endpoint),
         trust_env=False,
         limits=httpx.Limits(max_connections=connections, keepalive_expiry=60.0),
     )
-    headers = {"Ocp-Apim-Subscription-Key": endpoint.key, "Content-Type": "application/json", "Accept-Encoding": "gzip"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url=endpoint.url, headers=headers, timeout=endpoint.timeout
-    ) as client:
-        yield client
+    async with transport:
+        yield transport
+
+
+def headers_of(endpoint: LanguageEndpoint) -> httpx.Headers:
+    """Give the headers of every request: the key, and what we send and take."""
+    return httpx.Headers(
+        {
+            "Ocp-Apim-Subscription-Key": endpoint.key,
+            "Content-Type": "application/json",
+            "Accept-Encoding": "gzip",
+        }
+    )
 
 
 def _trust(endpoint: LanguageEndpoint) -> ssl.SSLContext:
@@ -81,13 +93,16 @@ def _trust(endpoint: LanguageEndpoint) -> ssl.SSLContext:
 class HttpLanguage:
     """One Language resource."""
 
-    def __init__(self, client: httpx.AsyncClient, endpoint: LanguageEndpoint, metrics: Metrics) -> None:
-        self._client, self._endpoint, self._metrics = client, endpoint, metrics
+    def __init__(self, transport: httpx.AsyncBaseTransport, endpoint: LanguageEndpoint, metrics: Metrics) -> None:
+        self._transport, self._endpoint, self._metrics = transport, endpoint, metrics
+        self._submit_to = self._url(submit_path(endpoint.api_version))
+        self._headers = headers_of(endpoint)
+        self._extensions = {"timeout": httpx.Timeout(endpoint.timeout).as_dict()}
 
     async def submit(self, batch: Batch) -> SubmitVerdict:
         """Submit a batch as one job."""
         body = encode_submit(batch, self._endpoint.project, self._endpoint.deployment)
-        answer = await self._call(Operation.SUBMIT, "POST", submit_path(self._endpoint.api_version), body)
+        answer = await self._call(Operation.SUBMIT, "POST", self._submit_to, body)
         if possibly_billed(answer):
             self._metrics.count("possibly_billed", len(batch))
         return on_submit(answer, self._endpoint.resource, time.time())
@@ -97,8 +112,8 @@ class HttpLanguage:
         pages: list[JobState] = []
         top, skip = MOST_DOCUMENTS, 0
         while len(pages) < MOST_PAGES:
-            path = job_path(job.id, self._endpoint.api_version, top, skip)
-            page = read_page(await self._call(Operation.POLL, "GET", path), time.time())
+            url = self._url(job_path(job.id, self._endpoint.api_version, top, skip))
+            page = read_page(await self._call(Operation.POLL, "GET", url), time.time())
             if not isinstance(page, JobState):
                 return page
             pages.append(page)
@@ -112,12 +127,17 @@ class HttpLanguage:
         self._metrics.count("missing_results", len(judged.missing))
         return judged
 
-    async def _call(self, operation: Operation, method: str, path: str, body: bytes | None = None) -> Answer | Silence:
+    def _url(self, path: str) -> httpx.URL:
+        return httpx.URL(self._endpoint.url + path)
+
+    async def _call(
+        self, operation: Operation, method: str, url: httpx.URL, body: bytes | None = None
+    ) -> Answer | Silence:
         """Send one request; return what came back, or why nothing did."""
         try:
             with self._metrics.stage(operation):
                 async with asyncio.timeout(self._endpoint.timeout):
-                    answer: Answer | Silence = await self._exchange(method, path, body)
+                    answer: Answer | Silence = await self._exchange(method, url, body)
         except TimeoutError:
             answer = Silence(f"no answer within {self._endpoint.timeout:g} s", sent=True)
         except UNANSWERED as error:
@@ -128,19 +148,25 @@ class HttpLanguage:
             self._metrics.count("throttled", operation=operation)
         return answer
 
-    async def _exchange(self, method: str, path: str, body: bytes | None) -> Answer | Silence:
-        async with self._client.stream(method, path, content=body) as response:
-            chunks, size = [], 0
-            async for chunk in response.aiter_bytes():
-                chunks.append(chunk)
-                if (size := size + len(chunk)) > LARGEST_ANSWER:
-                    log.warning("language.answer_too_large", path=path, read=size, status=response.status_code)
-                    chunks.clear()  # it is no result, whatever the rest says
-                    break
-            headers = response.headers
-            return Answer(
-                response.status_code, b"".join(chunks), headers.get("retry-after"), headers.get("operation-location")
-            )
+    async def _exchange(self, method: str, url: httpx.URL, body: bytes | None) -> Answer:
+        request = httpx.Request(method, url, headers=self._headers, content=body, extensions=self._extensions)
+        response = await self._transport.handle_async_request(request)
+        try:
+            read = await self._read(response)
+        finally:
+            await response.aclose()
+        headers = response.headers
+        return Answer(response.status_code, read, headers.get("retry-after"), headers.get("operation-location"))
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        """Read a body, or nothing of one that is too large: it is no result, whatever it says."""
+        chunks, size = [], 0
+        async for chunk in response.aiter_bytes():
+            chunks.append(chunk)
+            if (size := size + len(chunk)) > LARGEST_ANSWER:
+                log.warning("language.answer_too_large", read=size, status=response.status_code)
+                return b""
+        return b"".join(chunks)
 
 
 def words(error: Exception) -> str:
