@@ -22,6 +22,7 @@ class Tenure:
         self.bytes_held = 0
         self._journal = claim.journal
         self._lanes = Lanes(order)
+        self._weights: dict[int, int] = {}  # by offset
         self._ready: list[Outcome] = []
         self._wake = asyncio.Event()
         self._ends = False
@@ -30,7 +31,8 @@ class Tenure:
         """Take a record in, in the order of offsets."""
         self.progress.begin(record.offset)
         self._lanes.enter(record)
-        self.bytes_held += weight(record)
+        self._weights[record.offset] = weighed = weight(record)
+        self.bytes_held += weighed
 
     def finish(self, outcome: Outcome) -> None:
         """Take an outcome; it is settled when its turn comes."""
@@ -54,7 +56,7 @@ class Tenure:
             for outcome in outcomes:
                 self.progress.finish(outcome.record.offset)
             await ledger.settle(self.partition, outcomes, self.progress.position, self._journal)
-            self.bytes_held -= sum(weight(outcome.record) for outcome in outcomes)
+            self.bytes_held -= sum(self._weights.pop(outcome.record.offset) for outcome in outcomes)
             room.set()
 
 

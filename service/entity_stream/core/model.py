@@ -111,7 +111,7 @@ Outcome = Annotated | Rejected | Deleted
 def weight(record: Record) -> int:
     """Bytes of memory that a record costs until it is settled: its value, its text, and what holds them."""
     value = record.value or b""
-    one_byte_each = value.isascii() and b"\\u" not in value
+    one_byte_each = value.isascii() and not (b"\\" in value and b"\\u" in value)  # to look for one byte is quick
     size = len(value) * (2 if one_byte_each else 1 + WIDEST) + len(record.key or b"") + OVERHEAD
     for name, content in record.headers:
         size += len(name) + len(content or b"") + HEADER

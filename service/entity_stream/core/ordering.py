@@ -4,7 +4,6 @@ A lane is a queue of turns. Outcomes of one turn may be published in any order; 
 the one before it has ended. In order, every record is a turn of its own; unordered, only a tombstone is.
 """
 
-from collections import deque
 from enum import StrEnum
 
 from entity_stream.core.model import Outcome, Record
@@ -19,22 +18,24 @@ class Order(StrEnum):
 
 
 class _Turn:
-    __slots__ = ("alone", "held", "waiting")
+    __slots__ = ("alone", "begun", "held", "next", "waiting")
 
-    def __init__(self, alone: bool) -> None:  # noqa: FBT001 (two kinds of turn, told apart where they are made)
+    def __init__(self, *, alone: bool, begun: bool) -> None:
         self.alone = alone
+        self.begun = begun
         self.waiting = 0  # records of this turn without an outcome
-        self.held: list[Outcome] = []  # outcomes that came before the turn did
+        self.held: list[Outcome] | None = None  # outcomes that came before the turn did
+        self.next: _Turn | None = None
 
 
 class Lanes:
     """The lanes of one partition."""
 
-    __slots__ = ("_lanes", "_order", "_turns")
+    __slots__ = ("_last", "_order", "_turns")
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        self._lanes: dict[bytes, deque[_Turn]] = {}
+        self._last: dict[bytes, _Turn] = {}  # the last turn of each lane that is not empty
         self._turns: dict[int, _Turn] = {}  # by offset, for records that have a lane and no outcome yet
 
     def enter(self, record: Record) -> None:
@@ -42,36 +43,47 @@ class Lanes:
         name = self._lane(record)
         if name is None:
             return
-        lane = self._lanes.get(name)
-        if lane is None:
-            lane = self._lanes[name] = deque()
+        turn = self._last.get(name)
         alone = self._order is not Order.UNORDERED or record.value is None
-        if alone or not lane or lane[-1].alone:
-            lane.append(_Turn(alone))
-        lane[-1].waiting += 1
-        self._turns[record.offset] = lane[-1]
+        if turn is None or alone or turn.alone:
+            turn = self._queue_up(name, turn, alone=alone)
+        turn.waiting += 1
+        self._turns[record.offset] = turn
+
+    def _queue_up(self, name: bytes, behind: _Turn | None, *, alone: bool) -> _Turn:
+        turn = self._last[name] = _Turn(alone=alone, begun=behind is None)
+        if behind is not None:
+            behind.next = turn
+        return turn
 
     def release(self, outcome: Outcome) -> list[Outcome]:
         """Take the outcome of a record; return the outcomes that may be published now, in order."""
         turn = self._turns.pop(outcome.record.offset, None)
-        name = self._lane(outcome.record)
-        if turn is None or name is None:
+        if turn is None:
             return [outcome]
-        lane = self._lanes[name]
         turn.waiting -= 1
+        if turn.begun:
+            return [outcome] if turn.waiting else [outcome, *self._follow(turn, outcome.record)]
+        if turn.held is None:
+            turn.held = []
         turn.held.append(outcome)
+        return []
+
+    def _follow(self, ended: _Turn, record: Record) -> list[Outcome]:
+        """Begin the turns behind one that has ended, up to the first that has to wait; return what they held."""
         released: list[Outcome] = []
-        while lane:
-            released += lane[0].held
-            lane[0].held = []
-            if lane[0].waiting:
-                return released
-            lane.popleft()
-        del self._lanes[name]
+        turn: _Turn | None = ended
+        while turn is not None and not turn.waiting:
+            if (following := turn.next) is None:
+                del self._last[self._lane(record) or b""]
+                break
+            following.begun = True
+            released += following.held or ()
+            turn = following
         return released
 
     def _lane(self, record: Record) -> bytes | None:
         return b"" if self._order is Order.PARTITION else record.key
 
     def __repr__(self) -> str:
-        return f"Lanes({self._order}, lanes={len(self._lanes)}, waiting={len(self._turns)})"
+        return f"Lanes({self._order}, lanes={len(self._last)}, waiting={len(self._turns)})"

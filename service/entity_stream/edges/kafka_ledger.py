@@ -6,13 +6,17 @@ record spoils no settle but its own, and is found by sending the records of its 
 
 import asyncio
 import math
+import random
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
@@ -111,15 +115,13 @@ class KafkaLedger:
         """Publish all; False when it is no longer ours to publish them."""
         now = time.time()
         letters = [(messages.encode(outcome, self._topics, now), outcome) for outcome in outcomes]
+        doors = {}
         for topic in {message.topic for message, _ in letters}:
             await self._wait_for(topic)
+            doors[topic] = _Door(topic, self._producer.client.cluster)
         places: dict[TopicPartition, list[Letter]] = defaultdict(list)
-        keyless: dict[str, TopicPartition] = {}
         for message, outcome in letters:
-            place = self._place(message) if message.key is not None else keyless.get(message.topic)
-            if place is None:  # records without a key stay together: any partition will do, one batch is better
-                place = keyless[message.topic] = self._place(message)
-            places[place].append((message, outcome))
+            places[doors[message.topic].place(message)].append((message, outcome))
         ours = True
         try:
             async with asyncio.TaskGroup() as group:
@@ -158,11 +160,6 @@ class KafkaLedger:
     def _tell(self, this: object, trouble: str) -> None:
         self._troubles[this] = trouble
         log.warning("publish.blocked", reason=trouble)
-
-    def _place(self, message: Message) -> TopicPartition:
-        """Choose the partition as every Kafka producer does: by the key's murmur2, or any."""
-        index = self._producer._partition(message.topic, None, None, None, message.key, None)  # noqa: SLF001
-        return TopicPartition(message.topic, index)
 
     async def _publish_to(self, place: TopicPartition, letters: Sequence[Letter]) -> None:
         """Publish to one partition in order: a batch is acknowledged before the next is sent."""
@@ -221,7 +218,8 @@ class KafkaLedger:
             await self._sit_out(letter.topic, refusal)
             return False
         await self._wait_for(letter.topic)
-        await self._publish_to(self._place(letter), [(letter, outcome)])
+        place = _Door(letter.topic, self._producer.client.cluster).place(letter)
+        await self._publish_to(place, [(letter, outcome)])
         return True
 
     def _dead_letter(self, refused: Message, outcome: Outcome, refusal: Exception) -> Message:
@@ -283,6 +281,25 @@ class KafkaLedger:
     def _refused(self, event: str, **facts: object) -> None:
         self._metrics.count("commits_refused")
         log.warning(event, **facts)
+
+
+class _Door:
+    """Which partition of a topic a message goes to: by the key's murmur2, as every Kafka producer does.
+
+    Records without a key stay together: any partition will do, one batch is better.
+    """
+
+    def __init__(self, topic: str, cluster: ClusterMetadata) -> None:
+        indexes = sorted(cluster.partitions_for_topic(topic))
+        led = list(cluster.available_partitions_for_topic(topic))
+        self._places = [TopicPartition(topic, index) for index in indexes]
+        self._by_key = partial(DefaultPartitioner(), all_partitions=self._places, available=())
+        self._keyless = TopicPartition(topic, random.choice(led or indexes))  # noqa: S311 (any will do)
+
+    def place(self, message: Message) -> TopicPartition:
+        """Choose for one message."""
+        place: TopicPartition = self._keyless if message.key is None else self._by_key(message.key)
+        return place
 
 
 def _clock() -> float:
