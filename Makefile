@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint format lock clean
+.PHONY: help demo test chaos mutants bench lint format lock clean
 
 help: ## say what each target does
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,15 @@ demo: .venv/demo ## broker, engine and service on this machine; ARGS="--help" te
 
 test: .venv/dev ## all tests; with Docker, or Java and Maven, also those against a real Kafka
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: .venv/dev ## real processes, killed and stopped while the judge keeps books; ARGS="--help"; needs Java and Maven
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+mutants: .venv/dev ## planted bugs that the chaos has to find, each in a copy of the package; ARGS="NAME ..."
+	$(BIN)/python -m tests.chaos --mutants $(ARGS)
+
+bench: .venv/dev ## throughput, CPU and memory beside a plain loop, in one run; ARGS="--help"
+	$(BIN)/python -m tests.bench $(ARGS)
 
 lint: .venv/dev ## format, lint rules and strict types
 	$(BIN)/ruff format --check

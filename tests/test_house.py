@@ -33,6 +33,9 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "__init__": (set(), set()),
     "__main__": ({"cli"}, set()),
 }  # fmt: skip
+STRANGERS = [ROOT / "tests" / "bench" / name for name in ("plain.py", "bare.py")]
+"""What stands beside the service in the bench and shares nothing with it."""
+
 KEPT_OUT_OF_CORE = {"asyncio", "time", "random", "os", "logging", "socket", "pathlib", "subprocess", "threading"}
 
 
@@ -90,6 +93,16 @@ def test_only_settings_reads_the_environment() -> None:
     for layer, path, tree in modules():
         names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         assert layer == "settings" or not names & {"environ", "getenv"}, path.name
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted((ROOT / "tests" / "judge").rglob("*.py")), *STRANGERS], ids=lambda path: str(path.name)
+)
+def test_the_judge_knows_nothing_of_the_judged(path: Path) -> None:
+    """Endpoint, checker and the peers of the bench import nothing of ours: no misreading hides on both sides."""
+    for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not name.startswith("entity_stream"), f"{path.name} imports {name}"
+        assert not name.startswith("tests") or name.startswith("tests.judge"), f"{path.name} imports {name}"
 
 
 def test_no_import_cycles() -> None:

@@ -65,8 +65,9 @@ class Line:
             fetched = await self._fetch()
             for claim in fetched.claims:
                 self._tenures.claim(claim, settlers)
+            arrived = _now()
             for record in fetched.records:
-                for batch in self._take(record):
+                for batch in self._take(record, arrived):
                     yield batch
             while due := self._batcher.due(began):  # what waited for a permit may still be filled by the next read
                 yield due
@@ -85,13 +86,13 @@ class Line:
             pass  # the open batch is due
         return Fetched()
 
-    def _take(self, record: Record) -> list[Batch]:
+    def _take(self, record: Record, now: float) -> list[Batch]:
         """Begin a record; return the batches that are full with it."""
         if not self._tenures.begin(record):
             return []
         match messages.decode(record):
             case Document() as document:
-                return self._batcher.add(document, _now())
+                return self._batcher.add(document, now)
             case outcome:
                 self._tenures.finish([outcome])
                 return []
