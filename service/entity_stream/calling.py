@@ -126,6 +126,8 @@ class Calls:
                 if isinstance(ended, Done):
                     self._polling.learn(vigil.born, _now(), vigil.polls)
                     self._heard(Operation.POLL)
+                elif isinstance(verdict, Again):
+                    self._open(Operation.POLL)
                 return ended
             pause = await self._wait_after(verdict, vigil)
 
@@ -136,6 +138,7 @@ class Calls:
                 await self._sit_out(Operation.POLL, trouble, vigil.troubles - 1)
                 return 0.0
             case Again():
+                self._open(Operation.POLL)
                 return SECOND_OPINION
             case _:
                 self._heard(Operation.POLL)
@@ -144,6 +147,10 @@ class Calls:
     def _heard(self, operation: Operation) -> None:
         """Note that the endpoint told somebody something of use."""
         self._answered = _now()
+        self._open(operation)
+
+    def _open(self, operation: Operation) -> None:
+        """Let everybody call again: there was an answer, be it that a job is lost."""
         gate = self._gates[operation]
         if gate.cause is not None:
             self._parked.pop(operation, None)

@@ -156,6 +156,24 @@ async def test_a_dead_endpoint_is_spared() -> None:
     assert set(world.line.vitals().shut.values()) == {None}
 
 
+async def test_an_outage_that_loses_all_jobs_is_over_when_the_endpoint_says_so() -> None:
+    """That a job is unknown is an answer: nobody queues up behind a shut gate to hear it."""
+    world = calm_world(Log(plain(5_000)), duration=20.0)
+    poll, over = world.endpoint.poll, 100.0
+    lost: set[str] = set()
+
+    async def forget(job: Job, batch: Batch) -> PollVerdict:
+        if now() < over:
+            lost.add(job.id)
+            return Wait("HTTP 503")
+        return Again("HTTP 404", certain=False) if job.id in lost else await poll(job, batch)
+
+    world.endpoint.poll = forget  # type: ignore[method-assign]
+    await world.run_until(lambda: len(world.endpoint.submits) >= 2 * world.plan.window)
+    assert len(lost) == world.plan.window
+    assert now() < over + 50
+
+
 async def test_a_stop_in_doubt_rejects_nothing() -> None:
     """Whoever waits for the probe when the stop comes leaves its documents to the next reader."""
     world = calm_world(Log(plain(100)))
