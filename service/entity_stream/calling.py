@@ -121,10 +121,11 @@ class Calls:
             await self._turn(Operation.POLL, batch)
             if not self._still_ours(batch):
                 return None
+            asked = _now()
             verdict = await self._language.poll(job, batch)
-            if ended := vigil.hear(verdict, _now(), self._answered):
+            if ended := vigil.hear(verdict, asked, _now(), self._answered):
                 if isinstance(ended, Done):
-                    self._polling.learn(vigil.born, _now(), vigil.polls)
+                    self._polling.learn(vigil.born, _now(), vigil.ran)
                     self._heard(Operation.POLL)
                 elif isinstance(verdict, Again):
                     self._open(Operation.POLL)

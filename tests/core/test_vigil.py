@@ -16,24 +16,24 @@ unended: st.SearchStrategy[PollVerdict] = st.one_of(troubles, st.just(Running())
 def test_an_end_is_an_end_whatever_came_before(before: list[PollVerdict], end: Done[Judged] | Again) -> None:
     """A result, or the certainty that there is none, ends the vigil at once; else none, while it is young."""
     vigil = Vigil(0.0, OVERDUE)
-    assert [vigil.hear(verdict, 1.0, 1.0) for verdict in before] == [None] * len(before)
-    assert vigil.hear(end, 1.0, 1.0) is end
-    assert vigil.polls == len(before) + 1
+    assert [vigil.hear(verdict, 1.0, 1.0, 1.0) for verdict in before] == [None] * len(before)
+    assert vigil.hear(end, 1.0, 1.0, 1.0) is end
+    assert vigil.ran == (1.0 if Running() in before else None)
 
 
 @given(st.lists(unended))
 def test_the_second_doubtful_answer_is_believed(between: list[PollVerdict]) -> None:
     """A job that is unknown once may be known the next time; unknown twice it is gone."""
     vigil, unknown = Vigil(0.0, OVERDUE), Again("404", certain=False)
-    assert vigil.hear(unknown, 1.0, 1.0) is None
-    assert not any(vigil.hear(verdict, 1.0, 1.0) for verdict in between)
-    assert vigil.hear(unknown, 1.0, 1.0) is unknown
+    assert vigil.hear(unknown, 1.0, 1.0, 1.0) is None
+    assert not any(vigil.hear(verdict, 1.0, 1.0, 1.0) for verdict in between)
+    assert vigil.hear(unknown, 1.0, 1.0, 1.0) is unknown
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
 def test_a_job_that_runs_for_too_long_is_given_up(born: float, age: float) -> None:
     """Once it is older than `overdue`, and not before."""
-    ended = Vigil(born, OVERDUE).hear(Running(), born + age, born)
+    ended = Vigil(born, OVERDUE).hear(Running(), born, born + age, born)
     assert (ended is not None) == (born + age - born > OVERDUE)
 
 
@@ -41,7 +41,7 @@ def test_a_job_that_runs_for_too_long_is_given_up(born: float, age: float) -> No
 def test_in_an_outage_no_job_is_given_up(outage: list[Wait | Freeze | Park], last: float) -> None:
     """However long nobody is answered, and however old the job has become."""
     vigil = Vigil(0.0, OVERDUE)
-    assert not any(vigil.hear(verdict, 20.0 + 1_000 * n, last) for n, verdict in enumerate(outage))
+    assert not any(vigil.hear(verdict, 0.0, 20.0 + 1_000 * n, last) for n, verdict in enumerate(outage))
 
 
 def test_a_job_that_alone_meets_trouble_is_given_up_once_overdue() -> None:
@@ -49,16 +49,17 @@ def test_a_job_that_alone_meets_trouble_is_given_up_once_overdue() -> None:
     vigil, now = Vigil(0.0, OVERDUE), 1_000.0
     heard = []
     for _ in range(ALONE + 1):
-        heard.append(vigil.hear(Wait("500"), now, answered=now - 1))
+        heard.append(vigil.hear(Wait("500"), now, now, answered=now - 1))
         now += 10
     assert [one is not None for one in heard] == [False] * ALONE + [True]
     fresh = Vigil(0.0, 1e9)
     for _ in range(ALONE * 3):
-        assert fresh.hear(Wait("500"), now, answered=now - 1) is None
+        assert fresh.hear(Wait("500"), now, now, answered=now - 1) is None
         now += 10
     assert fresh.troubles == ALONE * 3
-    fresh.hear(Running(), now, now)
+    fresh.hear(Running(), now - 0.5, now, now)
     assert fresh.troubles == 0
+    assert fresh.ran == now - 0.5
 
 
 @given(st.integers(1, 20))

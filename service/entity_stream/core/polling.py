@@ -1,9 +1,9 @@
 """When to ask: learns how long jobs take, so that the first poll of most jobs is the last.
 
 An answer that was there at the first poll pulls the wait before it down a little; one that was not
-sets it to the age at which it was. Jobs that were submitted before the wait last changed teach
-nothing more: a window full of jobs in step would else move it by as many steps at once. Until
-the first poll that came too early, the wait is halved: a first guess is soon found wanting.
+sets it to when the next poll was due: not to when it was had, which a busy moment delays. Jobs that were
+submitted before the wait last changed teach nothing more: a window full of jobs in step would else move it by as
+many steps at once. Until the first poll that came too early, the wait is halved: a first guess is soon found wanting.
 """
 
 FIRST_GUESS = 0.5
@@ -18,20 +18,22 @@ LATEST_FIRST = 60.0
 DOWN, HALF = 0.98, 0.5
 """What an answer that was there makes of the wait: once an answer was not, and before."""
 
-PATIENCE = 8.0
-"""A job that still runs is asked for again after this part of its age: asked late by an eighth at the most."""
+COLD, PATIENCE = 1.0, 8.0
+"""A job that still runs is asked for again after this part of its age: asked late by an eighth at the most, and by
+no more than itself while nothing is known, when every job of the first window asks at once."""
 
 
 class Polling:
     """The learned wait before the first poll, and the waits after it."""
 
-    __slots__ = ("_changed", "_down", "_first")
+    __slots__ = ("_changed", "_down", "_first", "_patience")
 
     def __init__(self, first: float = FIRST_GUESS) -> None:
         """Start with a guess, in seconds."""
         self._first = first
         self._changed = 0.0
         self._down = HALF
+        self._patience = COLD
 
     def first(self) -> float:
         """Seconds from submit to the first poll."""
@@ -39,15 +41,18 @@ class Polling:
 
     def again(self, age: float) -> float:
         """Seconds until the next poll of a job that still runs `age` seconds after its submit."""
-        return min(LONGEST, max(SHORTEST, age / PATIENCE))
+        return min(LONGEST, max(SHORTEST, age / self._patience))
 
-    def learn(self, submitted: float, ended: float, polls: int) -> None:
-        """See a job that was submitted at one time and found ended, by its `polls`-th poll, at another."""
+    def learn(self, submitted: float, ended: float, ran: float | None) -> None:
+        """See a job that was submitted, was found ended, and before that was last found running, or never was."""
         if submitted < self._changed:
             return
-        if polls > 1:
+        self._patience = PATIENCE
+        if ran is None:
+            wait = self._first * self._down
+        else:
             self._down = DOWN
-        wait = self._first * self._down if polls == 1 else ended - submitted
+            wait = ran - submitted + self.again(ran - submitted)
         self._first = min(LATEST_FIRST, max(SHORTEST, wait))
         self._changed = ended
 

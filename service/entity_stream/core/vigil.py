@@ -33,29 +33,29 @@ class Solitude:
 class Vigil:
     """The polls of one job so far."""
 
-    __slots__ = ("_doubted", "_overdue", "_solitude", "born", "polls", "troubles")
+    __slots__ = ("_doubted", "_overdue", "_solitude", "born", "ran", "troubles")
 
     def __init__(self, born: float, overdue: float) -> None:
         """Begin at its submit; `overdue` is the age in seconds at which it may be given up."""
         self.born = born
-        self.polls = 0
+        self.ran: float | None = None
+        """When it was last asked for and still ran."""
         self.troubles = 0
         """Polls in a row that brought trouble."""
         self._overdue = overdue
         self._solitude = Solitude(ALONE)
         self._doubted = False
 
-    def hear(self, verdict: PollVerdict, now: float, answered: float) -> Done[Judged] | Again | None:
+    def hear(self, verdict: PollVerdict, asked: float, now: float, answered: float) -> Done[Judged] | Again | None:
         """Take the answer to a poll; return how the job has ended, None while it has to be asked for again.
 
-        `answered` is when the endpoint last told anybody anything of use: in an outage no job is given up.
+        The poll was sent at `asked`; `answered` is when the endpoint last told anybody anything of use: in an outage no job is given up.
         """
-        self.polls += 1
         match verdict:
             case Done():
                 return verdict
             case Running():
-                self.troubles = 0
+                self.ran, self.troubles = asked, 0
                 self._solitude.end()
                 return self._given_up(now, "it still ran")
             case Again(certain=certain):

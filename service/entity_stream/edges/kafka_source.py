@@ -25,6 +25,9 @@ log = structlog.get_logger("entity_stream.kafka")
 ONE_READ = 500
 """Records of one read at the most; the rest waits in the client's buffer."""
 
+READ_BYTES = 4_000_000
+"""Bytes of one read, about: as many records as fit if they are no larger than the largest of the read before."""
+
 PREFETCH = 1 << 20
 """Bytes the client fetches ahead, per partition."""
 
@@ -65,6 +68,7 @@ class KafkaSource:
         self._names: dict[TopicPartition, Partition] = {}
         self._begun: dict[Partition, int] = {}  # the position each was claimed at
         self._assigned: Collection[TopicPartition] | None = None  # marked by the callback, claimed by the next read
+        self._one_read = ONE_READ
         self._release: Release | None = None
         self._releasing = asyncio.Lock()
         self.joined = False
@@ -95,7 +99,7 @@ class KafkaSource:
         return Fetched()
 
     async def _fetch(self, wait: float) -> Sequence[Record]:
-        fetched = await self._consumer.getmany(timeout_ms=int(wait * 1000), max_records=ONE_READ)
+        fetched = await self._consumer.getmany(timeout_ms=int(wait * 1000), max_records=self._one_read)
         if self._consumer._fetcher.error_future.done():  # noqa: SLF001 (nobody else would tell: nothing more would come)
             raise StartAgain("read: the client has ceased to fetch")
         if self._marked():
@@ -168,12 +172,16 @@ class KafkaSource:
 
     def _records(self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord[Any, Any]]]) -> list[Record]:
         now = asyncio.get_running_loop().time()
-        return [
+        records = [
             Record(name, r.offset, r.key, r.value, tuple(r.headers), r.timestamp, now)
-            for tp, records in fetched.items()
+            for tp, some in fetched.items()
             if (name := self._names.get(tp))
-            for r in records
+            for r in some
         ]
+        if records:
+            largest = max(len(record.value or b"") for record in records)
+            self._one_read = min(ONE_READ, READ_BYTES // (largest + 1) + 1)
+        return records
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

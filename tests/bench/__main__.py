@@ -1,0 +1,127 @@
+"""`python -m tests.bench`: the service beside a plain loop, on a real Kafka; exit code 0 only when every target is met.
+
+The rule that keeps it honest: what the README quotes is what this prints, and it prints what it found, also when that
+is not what we hoped for.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from entity_stream.core.mistake import Mistake
+from tests.bench.arena import Arena
+from tests.bench.figures import Machine, Report
+from tests.bench.memory import hold
+from tests.bench.plan import DOCUMENTS, PARTS, ROUNDS, Plan, ceiling, plan
+from tests.bench.profiling import profile
+from tests.bench.scenarios import play, run_bare
+from tests.bench.table import ending, table
+from tests.bench.verdict import LOOSE, STRICT, Verdict, checks, verdict
+from tests.bench.watching import Unsound
+from tests.integration.brokers import Broker, broker
+from tests.integration.node import NoBroker
+from tests.judge.process import judge
+
+INTERRUPTED = 130
+"""As a shell has it for a command that SIGINT ended."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, judge."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever was started is ended in order
+    progress = Console(stderr=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="entity-stream-bench-") as folder:
+            kafka_folder = Path(folder, "kafka")
+            kafka_folder.mkdir()
+            with broker(kafka_folder) as kafka:
+                progress.print(str(kafka))
+                return asyncio.run(_run(options, kafka, Path(folder), progress))
+    except (NoBroker, Mistake, Unsound) as reason:
+        progress.print(f"{Verdict.INVALID}: {reason}", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+async def _run(options: argparse.Namespace, kafka: Broker, folder: Path, progress: Console) -> int:
+    laid = plan(rounds=options.rounds, documents=options.documents, only=options.only, short=options.short)
+    async with judge(folder) as endpoint:
+        arena = Arena(kafka.bootstrap, endpoint, folder, progress)
+        if options.profile:
+            print(*await profile(arena, ceiling(options.documents or DOCUMENTS)), sep="\n")
+            return 0
+        report = await measure(arena, laid, _machine(kafka))
+    return _tell(report, options)
+
+
+async def measure(arena: Arena, laid: Plan, machine: Machine) -> Report:
+    """Do all that is planned."""
+    bare: list[float] = []
+    scenarios = [await play(arena, laid, scenario, bare) for scenario in laid.scenarios]
+    if not laid.scenarios and laid.bare_documents:
+        bare += [await run_bare(arena, laid.bare_documents) for _ in range(laid.rounds)]
+    held = [await hold(arena, waiting) for waiting in laid.waiting]
+    return Report(machine, tuple(scenarios), tuple(bare), tuple(held), laid.short)
+
+
+def _tell(report: Report, options: argparse.Namespace) -> int:
+    found = checks(report, LOOSE if report.short else STRICT)
+    judged = {
+        "verdict": verdict(found) if found else None,
+        "checks": [msgspec.to_builtins(check) | {"holds": check.holds} for check in found],
+        "report": report,
+    }
+    encoded = msgspec.json.format(msgspec.json.encode(judged))
+    if options.out:
+        options.out.write_bytes(encoded + b"\n")
+    if options.json:
+        print(encoded.decode())
+    else:
+        print(*table(report), "", *ending(report, found), sep="\n")
+    return 0 if verdict(found) is Verdict.PASSED else 1
+
+
+def _machine(kafka: Broker) -> Machine:
+    return Machine(os.cpu_count() or 0, _processor(), platform.python_version(), f"Apache Kafka {kafka.version}")
+
+
+def _processor() -> str:
+    """Name the processor as Linux does; elsewhere by its architecture."""
+    told = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in told if line.startswith("model name")), platform.machine())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=_positive, metavar="N", help=f"of each scenario; default: {ROUNDS}")
+    what = f"for the service in B, all else in proportion; default: {DOCUMENTS:,}"
+    parser.add_argument("--documents", type=_positive, metavar="N", help=what)
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
+    parser.add_argument("--short", action="store_true", help="B and memory, little of each, loose bounds: for CI")
+    parser.add_argument(
+        "--profile", action="store_true", help="where the service's CPU goes in B; measures nothing else"
+    )
+    parser.add_argument("--json", action="store_true", help="everything as JSON on stdout")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="everything as JSON, to a file as well")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""What contenders are told, and what they know of each other."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bench.contenders import Task, service
+
+BENCH = Path(__file__).parent
+ROOT = BENCH.parents[1]
+TASK = Task("localhost:9092", "http://127.0.0.1:1", "documents", "entities", "dead", "group", 1.0)
+
+
+@pytest.mark.parametrize("name", ["plain.py", "bare.py"])
+def test_the_opponents_stand_alone(name: str) -> None:
+    """Plain loop and bare client import the standard library and clients anybody has: nothing of ours."""
+    tree = ast.parse((BENCH / name).read_text(encoding="utf-8"))
+    imported = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    foreign = {module.partition(".")[0] for module in imported} - sys.stdlib_module_names
+    assert foreign <= {"aiohttp", "aiokafka", "httpx"}
+
+
+def test_the_service_is_told_what_a_user_can_tell() -> None:
+    """Every variable that the bench sets is a documented setting."""
+    documented = (ROOT / ".env.example").read_text(encoding="utf-8")
+    told = [word.partition("=")[0] for word in service(TASK) if word.startswith("ENTITY_STREAM_")]
+    assert told
+    assert [name for name in told if not re.search(rf"^#?{name}=", documented, re.MULTILINE)] == []
+
+
+def test_the_shell_of_the_caller_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting in the environment of whoever runs the bench does not reach the service."""
+    monkeypatch.setenv("ENTITY_STREAM_WINDOW", "1")
+    command = service(TASK)
+    assert "--unset=ENTITY_STREAM_WINDOW" in command
+    assert command.index("--unset=ENTITY_STREAM_WINDOW") < command.index("ENTITY_STREAM_WINDOW=64")

@@ -1,0 +1,30 @@
+"""How a report is told."""
+
+from tests.bench.figures import Report
+from tests.bench.samples import MACHINE, PLAIN, SERVICE, outcome, report
+from tests.bench.table import ending, markdown, table
+from tests.bench.verdict import STRICT, checks
+
+
+def test_the_table_is_markdown() -> None:
+    """Every line has the same columns, as wide as the widest, and the second is the ruler."""
+    lines = list(markdown([("", "service"), ("documents/s", "9,000")]))
+    assert lines == ["|             | service |", "|-------------|--------:|", "| documents/s | 9,000   |"]
+
+
+def test_a_range_is_told_where_there_is_one() -> None:
+    """One value for all rounds stands alone, several stand as median and range."""
+    several = outcome("B", rounds=2)
+    [alone] = [line for line in table(Report(MACHINE, (several,))) if line.startswith("| documents/s")]
+    assert "9,000 " in alone
+    assert " to " not in alone
+
+
+def test_all_that_was_measured_is_told() -> None:
+    """The table has a block for each scenario, the bare client and each wait; the checks follow, then the verdict."""
+    told = "\n".join(table(report()))
+    assert all(part in told for part in ("**B**", "**A**", "bare client", "**memory** 1,000,000 records"))
+    assert told.count("4.50") == 2
+    assert f"{SERVICE.rate / PLAIN.rate:.2f}" == "4.50"
+    *_, last = ending(report(), checks(report(), STRICT))
+    assert last == "PASSED"

@@ -1,0 +1,81 @@
+"""The verdict of a benchmark run: what makes it count, and what it then has to show."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tests.bench.figures import Outcome, Report, Round
+from tests.bench.samples import CALM, MACHINE, PLAIN, SERVICE, outcome, report
+from tests.bench.verdict import LOOSE, STRICT, Verdict, checks, verdict
+
+
+def judged(measured: Report) -> Verdict:
+    return verdict(checks(measured, STRICT))
+
+
+def test_a_run_that_keeps_every_bound_passes() -> None:
+    """With a fit plain loop, a fast endpoint and every target met, a run passes."""
+    assert judged(report()) is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        report(b=outcome("B", replace(SERVICE, rate=7_999))),
+        report(b=outcome("B", replace(SERVICE, cpu=0.113))),
+        report(b=outcome("B", replace(SERVICE, peak=150_000_001))),
+        report(a=outcome("A", replace(SERVICE, rate=3_599))),
+        report(a=outcome("A", replace(SERVICE, gets=1.5))),
+        report(a=outcome("A", replace(SERVICE, peak=150_000_001))),
+        report(held=replace(CALM, resident=(0, 0, 100_000_000, 105_000_001))),
+        report(held=replace(CALM, resident=(150_000_001, *CALM.resident))),
+    ],
+    ids=["throughput", "cpu", "peak in B", "latency", "polls", "peak in A", "growth", "most"],
+)
+def test_one_missed_target_fails_the_run(measured: Report) -> None:
+    """Each target alone can fail a run, and is the one that is named."""
+    broken = [check for check in checks(measured, STRICT) if not check.holds]
+    assert judged(measured) is Verdict.FAILED
+    assert len(broken) == 1
+
+
+@given(st.floats(0.5501, 10), st.floats(1, 100_000), st.floats(0.001, 1))
+def test_a_tired_plain_loop_makes_a_run_invalid(plain_cpu: float, rate: float, cpu: float) -> None:
+    """However good the service looks, a plain loop over its bound makes the run mean nothing."""
+    b = outcome("B", replace(SERVICE, rate=rate, cpu=cpu), replace(PLAIN, cpu=plain_cpu))
+    assert judged(report(b=b, bare=1e6)) is Verdict.INVALID
+
+
+@given(st.floats(1, 17_999))
+def test_a_slow_endpoint_makes_a_run_invalid(bare: float) -> None:
+    """Where the bare client is not twice as fast as the service, the endpoint may be what was measured."""
+    assert judged(report(bare=bare)) is Verdict.INVALID
+
+
+def test_what_is_no_number_holds_nothing() -> None:
+    """A figure that is not a number keeps to no bound, on neither side."""
+    nothing = replace(SERVICE, rate=float("nan"), cpu=float("nan"))
+    broken = [check.what for check in checks(report(b=outcome("B", nothing)), STRICT) if not check.holds]
+    assert len(broken) == 3
+
+
+def test_medians_decide_not_single_rounds() -> None:
+    """Two bad rounds of five do not fail a run."""
+    bad = Round(replace(SERVICE, rate=100), PLAIN)
+    b = Outcome("B", "", (bad, bad, *outcome("B").rounds[:3]))
+    assert judged(report(b=b)) is Verdict.PASSED
+
+
+def test_what_was_not_measured_is_not_judged() -> None:
+    """A run of one part is judged by the checks of that part."""
+    assert checks(Report(MACHINE), STRICT) == []
+    assert all(check.what.startswith("A") for check in checks(Report(MACHINE, (outcome("A"),)), STRICT))
+
+
+def test_loose_bounds_are_nowhere_stricter() -> None:
+    """Whatever passes a full run passes a short one."""
+    assert verdict(checks(report(), LOOSE)) is Verdict.PASSED
+    strict, loose = checks(report(), STRICT), checks(report(), LOOSE)
+    for one, other in zip(strict, loose, strict=True):
+        assert (other.bound <= one.bound) if one.relation == "at least" else (other.bound >= one.bound)
