@@ -49,7 +49,8 @@ class Vigil:
     def hear(self, verdict: PollVerdict, asked: float, now: float, answered: float) -> Done[Judged] | Again | None:
         """Take the answer to a poll; return how the job has ended, None while it has to be asked for again.
 
-        The poll was sent at `asked`; `answered` is when the endpoint last told anybody anything of use: in an outage no job is given up.
+        The poll was sent at `asked`; `answered` is when the endpoint last told anybody anything of use: in an outage
+        no job is given up.
         """
         match verdict:
             case Done():
