@@ -20,7 +20,7 @@ class Claim(Struct, frozen=True):
     position: int
     """The first unfinished offset: the first record of the partition that will be read."""
     journal: bytes
-    """What the commit carried beside the position; empty where there was none."""
+    """What the commit carried beside the position, as core.journal reads it; empty where there was none."""
 
 
 class Fetched(Struct, frozen=True):

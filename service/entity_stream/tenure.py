@@ -7,6 +7,7 @@ that arrives late can be published or committed for it.
 import asyncio
 from collections.abc import Collection, Iterable
 
+from entity_stream.core import journal
 from entity_stream.core.model import Batch, Outcome, Partition, Record, weight
 from entity_stream.core.ordering import Lanes, Order
 from entity_stream.core.progress import Progress
@@ -18,21 +19,22 @@ class Tenure:
 
     def __init__(self, claim: Claim, order: Order) -> None:
         self.partition = claim.partition
-        self.progress = Progress(claim.position)
+        self.progress = Progress(claim.position, journal.read(claim.journal) if claim.journal else None)
         self.bytes_held = 0
-        self._journal = claim.journal
         self._lanes = Lanes(order)
         self._weights: dict[int, int] = {}  # by offset
         self._ready: list[Outcome] = []
         self._wake = asyncio.Event()
         self._ends = False
 
-    def begin(self, record: Record) -> None:
-        """Take a record in, in the order of offsets."""
-        self.progress.begin(record.offset)
+    def begin(self, record: Record) -> bool:
+        """Take a record in, in the order of offsets; False when an earlier life has finished it."""
+        if not self.progress.begin(record.offset):
+            return False
         self._lanes.enter(record)
         self._weights[record.offset] = weighed = weight(record)
         self.bytes_held += weighed
+        return True
 
     def finish(self, outcome: Outcome) -> None:
         """Take an outcome; it is settled when its turn comes."""
@@ -55,7 +57,8 @@ class Tenure:
             outcomes, self._ready = self._ready, []
             for outcome in outcomes:
                 self.progress.finish(outcome.record.offset)
-            await ledger.settle(self.partition, outcomes, self.progress.position, self._journal)
+            now = self.progress.journal()
+            await ledger.settle(self.partition, outcomes, now.position, journal.write(now))
             self.bytes_held -= sum(self._weights.pop(outcome.record.offset) for outcome in outcomes)
             room.set()
 
@@ -76,11 +79,9 @@ class Tenures:
         self._held[claim.partition] = tenure, settlers.create_task(tenure.settle(self._ledger, self.room))
 
     def begin(self, record: Record) -> bool:
-        """Take a record in; False when its partition is not ours (any more)."""
-        if (held := self._held.get(record.partition)) is None:
-            return False
-        held[0].begin(record)
-        return True
+        """Take a record in; False when its partition is not ours (any more), or it is finished."""
+        held = self._held.get(record.partition)
+        return held is not None and held[0].begin(record)
 
     def finish(self, outcomes: Iterable[Outcome]) -> None:
         """Hand outcomes to the settlers of their partitions; those of other epochs go nowhere."""

@@ -1,6 +1,7 @@
 """Source and ledger against a real broker: nothing lost, nothing committed that is not published."""
 
 import json
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
@@ -15,12 +16,14 @@ from entity_stream.core.mistake import Mistake, leaves
 from entity_stream.edges import admin as asking
 from entity_stream.edges.kafka_connection import connected
 from entity_stream.edges.kafka_ledger import new_producer
+from entity_stream.pipeline import Line
 from entity_stream.plan import KafkaConnection
 from entity_stream.ports import StartAgain
 from tests.integration.brokers import Broker, SecureBroker
 from tests.integration.conftest import NewTopic
-from tests.integration.stage import Member, Sent, eventually, everything, position, send
+from tests.integration.stage import PLAN, Member, Sent, eventually, everything, position, send
 from tests.integration.topics import DENY, GROUP, TOPIC, Right, admin, create_topic, grant
+from tests.pipeline.worlds import Endpoint, Faults
 
 pytestmark = pytest.mark.asyncio
 
@@ -119,7 +122,7 @@ async def test_a_dead_letter_topic_that_takes_nothing_at_all_is_waited_for(kafka
 async def test_what_another_tool_has_committed_beside_the_position_stops_nothing(
     kafka: Broker, new_topic: NewTopic
 ) -> None:
-    """A group's metadata in any letters is carried on as it is."""
+    """A group's metadata in any letters means nothing: reading begins at the position, and that is counted."""
     topic, topics = await topics_for(new_topic)
     await send(kafka.bootstrap, topic, [(b"k", document("a"), [])] * 5)
     place = TopicPartition(topic, 0)
@@ -128,6 +131,27 @@ async def test_what_another_tool_has_committed_beside_the_position_stops_nothing
         await other.commit({place: OffsetAndMetadata(2, "café 🚨")})
     async with Member(KafkaConnection(kafka.bootstrap, topic), topic, topics).at_work() as member:
         await eventually(lambda: list(member.ledger.positions.values()) == [5])
+        assert member.counted("journals_ignored", topic=topic, partition="0") == 1
+    assert len(await everything(kafka.bootstrap, topics.output)) == 3
+
+
+async def test_what_is_finished_behind_the_position_is_not_published_again(kafka: Broker, new_topic: NewTopic) -> None:
+    """The commit says which records behind an unfinished one are finished: the next reader leaves them alone."""
+    topic, topics = await topics_for(new_topic)
+    connection = KafkaConnection(kafka.bootstrap, topic)
+    await send(kafka.bootstrap, topic, [(None, document(f"report {n}"), []) for n in range(500)])
+    first = Member(connection, topic, topics)
+    takes = iter([600.0, 0.02, 0.02, 600.0])
+    first.endpoint = Endpoint(random.Random(1), Faults(), lambda: next(takes, 0.02))
+    first.line = Line(first.source, first.endpoint, first.ledger, PLAN, first.stop)
+    async with first.at_work():
+        await eventually(lambda: len(first.endpoint.submits) == 20 and first.line.vitals().in_flight == 2)
+    assert await position(kafka.bootstrap, topic, topic) == 0
+    async with Member(connection, topic, topics).at_work() as second:
+        await eventually(lambda: list(second.ledger.positions.values()) == [500])
+    published = [json.loads(r.value)["source"]["offset"] for r in await everything(kafka.bootstrap, topics.output)]
+    assert sorted(published) == list(range(500))
+    assert len(second.endpoint.submits) == 2
 
 
 async def test_a_client_that_has_ceased_to_fetch_ends_the_run(kafka: Broker, new_topic: NewTopic) -> None:

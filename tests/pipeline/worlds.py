@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Struct, json
 
+from entity_stream.core import journal
 from entity_stream.core.model import Annotated, Batch, Deleted, Job, Model, Outcome, Partition, Reason, Record, Rejected
 from entity_stream.core.ordering import Order
 from entity_stream.core.probe import PROBE
@@ -55,6 +56,7 @@ class Log:
         for record in records:
             self.records[record.partition.index].append(record)
         self.committed: dict[int, int] = dict.fromkeys(self.records, 0)
+        self.journals: dict[int, bytes] = dict.fromkeys(self.records, b"")
         self.published: dict[tuple[int, int], list[Outcome]] = defaultdict(list)
         self.epochs: dict[int, int] = dict.fromkeys(self.records, 0)
 
@@ -64,6 +66,13 @@ class Log:
 
     def finished(self) -> bool:
         return self.committed == self.end()
+
+    def settled(self, index: int) -> Callable[[int], bool]:
+        """Tell of an offset whether the last commit says that it is finished."""
+        position, metadata = self.committed[index], self.journals[index]
+        said = journal.read(metadata, position) if metadata else journal.Journal(position, position)
+        unfinished = {offset for run in said.unfinished for offset in range(*run)}
+        return lambda offset: offset < said.end and offset not in unfinished
 
 
 class LogSource:
@@ -97,7 +106,7 @@ class LogSource:
             partition = Partition(TOPIC, index, self.log.epochs[index])
             position = self.log.committed[index]
             self.held[partition] = sum(record.offset < position for record in self.log.records[index])
-            claims.append(Claim(partition, position, b""))
+            claims.append(Claim(partition, position, self.log.journals[index]))
         records = [record for partition in self.held for record in self._some(partition)]
         if not records:
             await asyncio.sleep(wait)
@@ -203,7 +212,7 @@ class CheckingLedger:
         self.away = False
         self.settles = 0
 
-    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
+    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, metadata: bytes) -> None:
         assert partition not in self._under_way, "two settles of one partition at once"
         self._under_way.add(partition)
         try:
@@ -214,15 +223,17 @@ class CheckingLedger:
             await asyncio.sleep(0.01)
             if self._rng.random() < self._faults.acknowledgement:
                 await asyncio.sleep(1.0)
-            self._commit(partition, position)
+            self._commit(partition, position, metadata)
             self.settles += 1
         finally:
             self._under_way.discard(partition)
 
     def _publish(self, partition: Partition, outcomes: Sequence[Outcome]) -> None:
+        settled = self._log.settled(partition.index)
         for outcome in outcomes:
             record = outcome.record
             assert record.partition == partition
+            assert not settled(record.offset), f"{partition.index}:{record.offset} is published again"
             self._log.published[partition.index, record.offset].append(outcome)
             if record.key is not None or self._order is Order.PARTITION:
                 self._check_order(record, (partition, None if self._order is Order.PARTITION else record.key))
@@ -235,14 +246,17 @@ class CheckingLedger:
         if record.value is None:
             self._barrier[lane] = record.offset
 
-    def _commit(self, partition: Partition, position: int) -> None:
+    def _commit(self, partition: Partition, position: int, metadata: bytes) -> None:
         index = partition.index
         assert partition.epoch == self._log.epochs[index], "a commit of an epoch that has ended"
         assert position >= self._log.committed[index], "the position went back"
+        before = self._log.settled(index)
+        self._log.committed[index], self._log.journals[index] = position, metadata
+        settled = self._log.settled(index)
         for record in self._log.records[index]:
-            if self._log.committed[index] <= record.offset < position:
+            assert settled(record.offset) or not before(record.offset), f"{index}:{record.offset} is forgotten"
+            if settled(record.offset):
                 assert self._log.published[index, record.offset], f"{index}:{record.offset} is not published"
-        self._log.committed[index] = position
 
 
 def records(rng: random.Random, count: int, partitions: int = 3, keys: int = 8, odd: float = 0.1) -> list[Record]:

@@ -12,7 +12,9 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition, errors
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.structs import OffsetAndMetadata
 
+from entity_stream.core import journal
 from entity_stream.core.model import Partition, Record
 from entity_stream.core.progress import Begin, begin
 from entity_stream.edges.kafka_connection import client_options
@@ -147,10 +149,22 @@ class KafkaSource:
             self._names[tp] = name = Partition(tp.topic, tp.partition, self._epoch)
             self._begun[name] = first.position
             self._tell(tp, first)
-            journal = commit.metadata if commit and first.trusted else None
-            claims.append(Claim(name, first.position, (journal or "").encode()))
+            metadata = self._journal(tp, commit) if commit and first.trusted else b""
+            claims.append(Claim(name, first.position, metadata))
         log.info("read.assigned", topic=self._topic, partitions=[claim.partition.index for claim in claims])
         return claims
+
+    def _journal(self, tp: TopicPartition, commit: OffsetAndMetadata) -> bytes:
+        """Take the journal of a commit. One that is foreign, or was copied to another log, means nothing."""
+        metadata: bytes = commit.metadata.encode()
+        try:
+            if metadata:
+                journal.read(metadata, commit.offset)
+        except journal.Unreadable as why:
+            self._metrics.count("journals_ignored", topic=tp.topic, partition=str(tp.partition))
+            log.warning("read.journal_ignored", topic=tp.topic, partition=tp.partition, reason=str(why))
+            return b""
+        return metadata
 
     def _tell(self, tp: TopicPartition, first: Begin) -> None:
         place = {"topic": tp.topic, "partition": str(tp.partition)}

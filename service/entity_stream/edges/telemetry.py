@@ -43,6 +43,10 @@ COUNTERS = {
         "Partitions that ended below their committed position and are read anew.",
         ("topic", "partition"),
     ),
+    "journals_ignored": (
+        "Journals of a commit that were foreign, or of another log: reading begins at the position.",
+        ("topic", "partition"),
+    ),
     "restarts": ("Runs that lost their producer or a settle, and were started again from what is committed.", ()),
 }
 HISTOGRAMS = {
