@@ -6,7 +6,6 @@ gives a document up for it.
 
 import asyncio
 import random
-from collections.abc import Callable
 from itertools import count
 
 from msgspec import Struct
@@ -20,15 +19,13 @@ from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park,
 from entity_stream.core.vigil import Solitude, Vigil
 from entity_stream.plan import Plan
 from entity_stream.ports import Language
+from entity_stream.tenure import Tenures
 
 SECOND_OPINION = 5.0
 """Seconds until a job that the API does not know is asked for again; the second answer is believed."""
 
 ALONE = 5
 """Submits of one batch in a row that bring trouble while others are taken: it is the batch then, not an outage."""
-
-Ours = Callable[[Batch], Batch]
-"""Returns the documents of a batch whose partition is still ours."""
 
 
 class Submitted(Struct, frozen=True):
@@ -43,8 +40,8 @@ class Submitted(Struct, frozen=True):
 class Calls:
     """The calls of one line to one resource."""
 
-    def __init__(self, language: Language, plan: Plan, ours: Ours, stop: asyncio.Event) -> None:
-        self._language, self._plan, self._ours, self._stop = language, plan, ours, stop
+    def __init__(self, language: Language, plan: Plan, tenures: Tenures, stop: asyncio.Event) -> None:
+        self._language, self._plan, self._tenures, self._stop = language, plan, tenures, stop
         self._polling = Polling()
         self._quota = Quota(plan.calls_per_minute)
         self._gates = {operation: Gate() for operation in Operation}
@@ -57,7 +54,7 @@ class Calls:
         self._news = asyncio.Event()  # set and cleared at once, which wakes whoever waits
 
     def wake(self) -> None:
-        """Have whoever waits look again: the stop has come, or a gate is open."""
+        """Have whoever waits look again: the stop has come, partitions are gone, or a gate is open."""
         self._news.set()
         self._news.clear()
 
@@ -83,10 +80,9 @@ class Calls:
         """Submit until the API takes or refuses what is still ours; None when nothing is, or when we stop."""
         solitude = Solitude(ALONE)
         for attempt in count():
-            await self._turn(Operation.SUBMIT, batch)
-            batch = self._still_ours(batch)  # right before the request: a revoke may have come while we waited
-            if not batch or self._stop.is_set():
+            if not await self._turn(Operation.SUBMIT, batch):
                 break
+            batch = self._still_ours(batch)  # right before the request: a revoke may have come while we waited
             sent = _now()
             match await self._language.submit(batch):
                 case Done(job):
@@ -104,7 +100,7 @@ class Calls:
 
     def _still_ours(self, batch: Batch) -> Batch:
         """Drop what is no longer ours; the probe always is."""
-        return batch if batch is PROBE else self._ours(batch)
+        return batch if batch is PROBE else self._tenures.ours(batch)
 
     async def poll(self, job: Job, batch: Batch) -> Done[Judged] | Again | None:
         """Poll until the job has ended or is overdue; None when nothing of the batch is ours any more."""
@@ -118,8 +114,7 @@ class Calls:
         vigil, pause = Vigil(_now(), self._plan.overdue), self._polling.first()
         while True:
             await asyncio.sleep(pause)
-            await self._turn(Operation.POLL, batch)
-            if not self._still_ours(batch):
+            if not await self._turn(Operation.POLL, batch):
                 return None
             asked = _now()
             verdict = await self._language.poll(job, batch)
@@ -158,17 +153,23 @@ class Calls:
             self.wake()
         gate.open()
 
-    async def _turn(self, operation: Operation, batch: Batch) -> None:
-        """Wait until the operation may be called and a slot is ours; trouble may begin while we wait for the slot."""
-        while not self._woken(operation):
+    async def _turn(self, operation: Operation, batch: Batch) -> bool:
+        """Wait until the operation may be called; False when there is nothing to call for any more.
+
+        Trouble may begin while we wait for a slot. No document is paid for by who is no longer a member of the group.
+        """
+        while self._wanted(operation, batch):
             if wait := self._held_up(operation, batch):
                 await self._pause(wait)
                 continue
             slot = _now() + self._quota.reserve(_now())
-            while (wait := slot - _now()) > 0 and not self._woken(operation):
+            while (wait := slot - _now()) > 0 and self._wanted(operation, batch):
                 await self._pause(wait)
-            if not self._held_up(operation, batch) and self._gates[operation].enter(_now()):
-                return
+            if operation is Operation.SUBMIT and not await self._tenures.proven():
+                return False
+            if self._wanted(operation, batch) and not self._held_up(operation, batch):
+                return self._gates[operation].enter(_now())
+        return False
 
     def _held_up(self, operation: Operation, batch: Batch) -> float:
         """Seconds until it is worth while to ask for a slot, if there is no news before."""
@@ -200,8 +201,10 @@ class Calls:
         except TimeoutError:
             return
 
-    def _woken(self, operation: Operation) -> bool:
-        return operation is Operation.SUBMIT and self._stop.is_set()
+    def _wanted(self, operation: Operation, batch: Batch) -> bool:
+        """Tell whether there is still anything to call for: nobody else's batch may take a turn, or a try at a gate."""
+        stopped = operation is Operation.SUBMIT and self._stop.is_set()
+        return not stopped and bool(self._still_ours(batch))
 
 
 def _now() -> float:

@@ -33,7 +33,7 @@ class Line:
         self._source, self._plan, self._stop = source, plan, stop
         self._tenures = Tenures(ledger, plan.order)
         self._batcher = Batcher(plan.limits)
-        self._calls = Calls(language, plan, self._tenures.ours, stop)
+        self._calls = Calls(language, plan, self._tenures, stop)
         self._doubt = Doubt(self._calls, plan, stop)
         self._window = asyncio.Semaphore(plan.window)
         source.on_revoke(self._release)
@@ -162,6 +162,7 @@ class Line:
     async def _release(self, partitions: Collection[Partition]) -> None:
         """Let partitions go, with all that is open or unsettled of them."""
         self._batcher.drop(partitions)
+        self._calls.wake()  # whoever runs next finds them gone: `release` forgets them before it waits
         await self._tenures.release(partitions, self._plan.release_for)
 
     def vitals(self) -> Vitals:

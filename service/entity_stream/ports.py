@@ -65,3 +65,10 @@ class Ledger(Protocol):
 
         Broker trouble is waited out. Raises only what must end the run.
         """
+
+    async def prove(self) -> bool:
+        """Tell whether we are still a member of the group; if not, what is ours is about to be taken from us.
+
+        A fresh proof costs nothing; an old one is renewed, which waits for the brokers.
+        """
+        ...

@@ -93,6 +93,10 @@ class Tenures:
         """Return the documents whose partition is ours."""
         return tuple(document for document in batch if document.record.partition in self._held)
 
+    async def proven(self) -> bool:
+        """Tell whether what is ours is still ours as the brokers see it."""
+        return await self._ledger.prove()
+
     def unfinished(self) -> dict[Partition, int]:
         """Count the records of each partition that are begun and not settled."""
         return {partition: len(tenure.progress) for partition, (tenure, _) in self._held.items()}

@@ -18,6 +18,9 @@ class Nowhere:
     async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
         pass
 
+    async def prove(self) -> bool:
+        return True
+
 
 async def test_an_endpoint_that_makes_up_codes_does_not_fill_the_memory() -> None:
     """So many codes are counted apart and no more; the rest is counted together, and nothing goes uncounted."""

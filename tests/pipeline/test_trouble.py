@@ -174,6 +174,65 @@ async def test_an_outage_that_loses_all_jobs_is_over_when_the_endpoint_says_so()
     assert now() < over + 70
 
 
+async def test_batches_of_partitions_that_are_gone_try_no_gate() -> None:
+    """After rebalances in an outage, what waited for partitions that are gone takes no turn of those that are ours."""
+    world = World(8, 3_000, odd=0.0)
+    submit, over = world.endpoint.submit, 60.0
+
+    async def dead(batch: Batch) -> SubmitVerdict:
+        return Wait("HTTP 503") if now() < over else await submit(batch)
+
+    async def rebalance() -> None:
+        for _ in range(4):
+            await asyncio.sleep(10)
+            await world.source.rebalance([0, 1, 2])
+
+    world.begin(chunks=(40, 40))
+    world.endpoint.submit = dead  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rebalance())
+        await world.run_until(lambda: len(world.endpoint.submits) >= world.plan.window)
+    assert now() < over + 45
+
+
+async def test_who_is_no_longer_a_member_submits_nothing() -> None:
+    """A process that was stopped for long and wakes asks the group first, and pays for nobody else."""
+    world = calm_world(Log(plain(2_000)), duration=2.0)
+
+    async def sleep_and_wake() -> None:
+        await asyncio.sleep(10)
+        world.ledger.outcast = True
+        before = len(world.endpoint.submits)
+        await asyncio.sleep(20)
+        assert len(world.endpoint.submits) == before
+        await world.source.rebalance([0])
+        world.ledger.outcast = False
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(sleep_and_wake())
+        await world.run_until(world.log.finished)
+    world.assert_whole()
+
+
+async def test_without_a_coordinator_nothing_is_submitted() -> None:
+    """While nobody can say whether the partitions are ours, nothing is paid for; then all goes on."""
+    world = calm_world(Log(plain(2_000)), duration=2.0)
+
+    async def outage() -> None:
+        await asyncio.sleep(5)
+        world.ledger.away = True
+        await asyncio.sleep(5)
+        before = len(world.endpoint.submits)
+        await asyncio.sleep(100)
+        assert len(world.endpoint.submits) == before
+        world.ledger.away = False
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(outage())
+        await world.run_until(world.log.finished)
+    world.assert_whole()
+
+
 async def test_a_stop_in_doubt_rejects_nothing() -> None:
     """Whoever waits for the probe when the stop comes leaves its documents to the next reader."""
     world = calm_world(Log(plain(100)))

@@ -210,6 +210,7 @@ class CheckingLedger:
         self._highest: dict[tuple[Partition, bytes | None], int] = {}  # offset published, per lane and epoch
         self._barrier: dict[tuple[Partition, bytes | None], int] = {}  # offset of the tombstone published last
         self.away = False
+        self.outcast = False
         self.settles = 0
 
     async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, metadata: bytes) -> None:
@@ -227,6 +228,12 @@ class CheckingLedger:
             self.settles += 1
         finally:
             self._under_way.discard(partition)
+
+    async def prove(self) -> bool:
+        """While it is away nobody can tell; an outcast is told."""
+        while self.away:
+            await asyncio.sleep(0.1)
+        return not self.outcast
 
     def _publish(self, partition: Partition, outcomes: Sequence[Outcome]) -> None:
         settled = self._log.settled(partition.index)

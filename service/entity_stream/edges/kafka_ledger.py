@@ -89,6 +89,7 @@ class KafkaLedger:
         self._proven = -math.inf  # when we sent what last proved that we are a member of the group
         self._entrances: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._committing = asyncio.Lock()
+        self._proving = asyncio.Lock()
         self._to_commit: dict[TopicPartition, OffsetAndMetadata] = {}
         self.positions: dict[Partition, int] = {}
         """What is committed."""
@@ -108,6 +109,34 @@ class KafkaLedger:
             return
         with self._metrics.stage("commit"):
             await self._commit(partition, position, journal)
+
+    async def prove(self) -> bool:
+        """Tell whether we are a member: who was stopped, or cut off, may have been given up by the group.
+
+        A commit is a proof, and there are many; after a lull we ask. No proof while the coordinator is away: wait.
+        """
+        while self._stale():
+            async with self._proving:
+                if self._stale() and not await self._heartbeat():
+                    return False
+        return True
+
+    def _stale(self) -> bool:
+        return _clock() - self._proven > self._fresh
+
+    async def _heartbeat(self) -> bool:
+        """Ask the group's coordinator; False when it does not know us."""
+        coordinator, sent = self._consumer._coordinator, _clock()  # noqa: SLF001 (the client does not tell when it heard from it)
+        try:
+            answered = await coordinator._do_heartbeat()  # noqa: SLF001
+        except errors.KafkaError as error:
+            raise StartAgain(f"heartbeat: {error!r}") from error
+        known: bool = coordinator.generation >= 0
+        if answered:
+            self._proven = sent
+        elif known:
+            await asyncio.sleep(HEARTBEAT_PAUSE)  # it is away
+        return known
 
     # publish
 
@@ -191,7 +220,8 @@ class KafkaLedger:
         has counted its records, the broker has not. Nobody else sends to the partition meanwhile, so we count back.
         """
         async with self._entrances[place]:
-            await self._prove_membership()
+            if not await self.prove():
+                raise Outcast
             try:
                 sent = await self._producer.send_batch(batch, place.topic, partition=place.partition)
             except errors.KafkaError as error:
@@ -232,21 +262,6 @@ class KafkaLedger:
             return messages.coordinates(refused)
         self._metrics.count("values_dropped")
         return messages.without_value(refused)
-
-    async def _prove_membership(self) -> None:
-        """Let nobody publish who was stopped, or cut off, for so long that the group may have given him up.
-
-        A commit is a proof, and there are many; after a lull we ask. No proof while the coordinator is away: wait.
-        """
-        coordinator = self._consumer._coordinator  # noqa: SLF001 (the client tells nobody when it was last heard)
-        while _clock() - self._proven > self._fresh:
-            sent = _clock()
-            if await coordinator._do_heartbeat():  # noqa: SLF001
-                self._proven = sent
-            elif coordinator.generation < 0:
-                raise Outcast
-            else:
-                await asyncio.sleep(HEARTBEAT_PAUSE)
 
     # commit
 
