@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "ports": ({"core"}, {"msgspec"}),
     "plan": ({"core"}, {"msgspec"}),
     "tenure": ({"core", "ports"}, set()),
-    "calling": ({"core", "ports", "plan"}, {"msgspec"}),
+    "calling": ({"core", "ports", "plan", "tenure"}, {"msgspec"}),
     "doubt": ({"core", "plan", "calling"}, set()),
     "pipeline": ({"core", "ports", "plan", "tenure", "calling", "doubt"}, set()),
     "edges": ({"core", "ports", "plan", "edges"}, CLIENTS),

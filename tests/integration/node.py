@@ -60,12 +60,9 @@ def node(folder: Path, plain: int, properties: Mapping[str, str], *format_option
     """Start a broker that keeps all it has in a folder, where only its log stays. Raises NoBroker."""
     check_java()
     jars = fetched_jars()
-    config, log = folder / "broker.properties", folder / "broker.log"
-    config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()), encoding="utf-8")
-    store = ("format", "--cluster-id", CLUSTER, "--config", str(config), *format_options)
-    said(*_java(jars, "kafka.tools.StorageTool", *store), patience=START_PATIENCE)
+    config, log = formatted(folder, jars, properties, *format_options), folder / "broker.log"
     try:
-        with leashed(_java(jars, "kafka.Kafka", str(config)), log) as process:
+        with leashed(java(jars, "kafka.Kafka", str(config)), log) as process:
             try:
                 wait_until(partial(_is_up, process, plain), START_PATIENCE)
             except (ChildProcessError, TimeoutError) as error:
@@ -73,6 +70,15 @@ def node(folder: Path, plain: int, properties: Mapping[str, str], *format_option
             yield
     finally:
         shutil.rmtree(properties["log.dirs"])
+
+
+def formatted(folder: Path, jars: Path, properties: Mapping[str, str], *options: str) -> Path:
+    """Make a broker's empty store; return the file that it is started with."""
+    config = folder / "broker.properties"
+    config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()), encoding="utf-8")
+    store = ("format", "--cluster-id", CLUSTER, "--config", str(config), *options)
+    said(*java(jars, "kafka.tools.StorageTool", *store), patience=START_PATIENCE)
+    return config
 
 
 def node_properties(folder: Path, plain: int, controller: int) -> dict[str, str]:
@@ -162,7 +168,8 @@ def check_java() -> None:
         raise NoBroker(f"java is {told[1] if told else 'of unknown version'}, Kafka needs {OLDEST_JAVA}")
 
 
-def _java(jars: Path, *main: str) -> list[str]:
+def java(jars: Path, *main: str) -> list[str]:
+    """Tell the command that runs a class of Kafka's."""
     thrift = (
         "-Xmx512m",
         "-XX:+UseSerialGC",
@@ -178,17 +185,21 @@ def _java(jars: Path, *main: str) -> list[str]:
     ]
 
 
+def leash(command: list[str]) -> list[str]:
+    """Have Linux kill a command when the process that started it is killed."""
+    return [*(["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []), *command]
+
+
 @contextmanager
 def leashed(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command until the block ends; if this process is killed first, Linux kills the command too.
+    """Run a command until the block ends; if this process is killed first, so is the command.
 
     It leads a process group of its own: Ctrl-C at a terminal reaches the tests alone; they end it in order.
     """
-    leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            [*leash, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            leash(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         ) as process,
     ):
         try:
@@ -233,6 +244,11 @@ def wait_until(question: Callable[[], Awaitable[bool]], patience: float) -> None
 async def _is_up(process: subprocess.Popen[bytes], port: int) -> bool:
     if process.poll() is not None:
         raise ChildProcessError(process.returncode)
+    return await is_at_work(port)
+
+
+async def is_at_work(port: int) -> bool:
+    """Whether a broker takes connections there and answers for consumer groups."""
     return await _is_open(port) and await answers(f"{HOST}:{port}")
 
 

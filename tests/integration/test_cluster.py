@@ -1,0 +1,58 @@
+"""Nodes that are killed and come back: they keep what they were given, and others stand in for them meanwhile."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.brokers import required
+from tests.integration.cluster import Cluster, cluster
+from tests.integration.node import NoBroker
+from tests.integration.stage import Sent, everything, send
+from tests.integration.topics import create_topic, until
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.kafka]
+
+RECORDS: list[Sent] = [(b"key", f"{n}".encode(), []) for n in range(100)]
+
+
+@asynccontextmanager
+async def nodes(folder: Path, size: int) -> AsyncIterator[Cluster]:
+    """Run nodes with a topic and records in it; skip where none can be had, unless they are asked for."""
+    try:
+        async with cluster(folder, size) as found:
+            await create_topic(found.bootstrap, "kept")
+            await send(found.bootstrap, "kept", RECORDS)
+            yield found
+    except NoBroker as reason:
+        if required():
+            raise
+        pytest.skip(str(reason))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_node_that_was_ended_comes_back_with_what_it_kept(tmp_path: Path, how: signal.Signals) -> None:
+    """Told or forced to end, it has all acknowledged records when it is up again, and takes new ones."""
+    async with nodes(tmp_path, 1) as one:
+        await one.nodes[0].end(how)
+        await one.start(one.nodes[0])
+        await send(one.bootstrap, "kept", RECORDS)
+        assert len(await everything(one.bootstrap, "kept")) == 2 * len(RECORDS)
+
+
+async def test_a_cluster_of_three_goes_on_without_a_leader(tmp_path: Path) -> None:
+    """While the killed leader of a partition is away, another one leads, and nothing acknowledged is gone."""
+    async with nodes(tmp_path, 3) as three:
+        leader = await three.leader("kept", 0)
+        await leader.end(signal.SIGKILL)
+        await send(three.bootstrap, "kept", RECORDS)
+
+        async def all_are_there() -> bool:  # readers see what the other follower has as well, a moment later
+            return len(await everything(three.bootstrap, "kept")) == 2 * len(RECORDS)
+
+        async with asyncio.timeout(30):
+            await until(all_are_there)
+        assert (await three.leader("kept", 0)) is not leader
