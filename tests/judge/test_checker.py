@@ -206,9 +206,9 @@ A, R, D, G = "annotated", "rejected", "deleted", "garbled"
             ({"fate": what}, {R})
             for what in ("refused", "too-large", "fails", "partial", "vanishes", "missing", "error")
         ),
-        *(({"fate": f"{what}*3"}, {A}) for what in ("fails", "missing", "hang", "status-500", "not-json", "slow")),
+        *(({"fate": f"{what}*2"}, {A}) for what in ("fails", "missing", "hang", "status-500", "not-json", "slow")),
         *(({"fate": what}, {A}) for what in ("repeated", "stranger")),
-        *(({"fate": what}, {A, R}) for what in ("missing*4", "hang", "status-500", "not-json", "accepted-500")),
+        *(({"fate": what}, {A, R}) for what in ("missing*3", "hang", "status-500", "not-json", "accepted-500")),
     ],
     ids=str,
 )
@@ -253,10 +253,10 @@ def test_a_document_is_given_up_only_alone_and_not_at_once() -> None:
 
 
 def test_a_trouble_that_says_it_passes_has_to_be_borne() -> None:
-    """Who bears a mark of up to three strikes is given up after the fourth job in vain, not before."""
-    vain = [failed("doc-1", at=at) for at in range(1, 5)]
-    assert convict(vain[:3], "fails*3")
-    assert not convict(vain, "fails*3")
+    """Who bears a mark of up to two strikes is given up after the third job in vain, not before."""
+    vain = [failed("doc-1", at=at) for at in range(1, 4)]
+    assert convict(vain[:2], "fails*2")
+    assert not convict(vain, "fails*2")
 
 
 def test_an_error_in_a_result_is_the_last_word() -> None:
