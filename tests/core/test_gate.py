@@ -55,12 +55,24 @@ def test_one_at_a_time_is_let_through_a_shut_gate(late: float) -> None:
 @given(st.lists(DICE, min_size=1, max_size=30))
 def test_the_pauses_grow_up_to_half_a_minute(dice: list[float]) -> None:
     """A dead endpoint is tried ever more rarely, but never given up."""
-    gate = tripped()
+    gate, now = tripped(), 0.0
     for each in dice:
-        gate.fail("HTTP 503", 0.0, each)
-        assert 0 < gate.wait(0.0) <= 30.0
+        now += gate.wait(now)
+        assert gate.enter(now)
+        gate.fail("HTTP 503", now, each)
+        assert 0 < gate.wait(now) <= 30.0
     if len(dice) > 5:
-        assert gate.wait(0.0) >= 15.0
+        assert gate.wait(now) >= 15.0
+
+
+@given(st.integers(0, 200), DICE)
+def test_calls_that_fail_together_are_one_failure(more: int, dice: float) -> None:
+    """What was under way when the gate shut does not make the first try later."""
+    gate = tripped()
+    before = gate.wait(0.0)
+    for _ in range(more):
+        gate.fail("HTTP 503", 0.1, dice)
+    assert gate.wait(0.0) == before <= 1.0
 
 
 def test_an_answer_of_use_lets_everybody_through_again() -> None:
