@@ -49,6 +49,8 @@ def main() -> int:
     except (NoBroker, Unfit) as reason:
         console.print(f"{reason}", style="bold red", markup=False)
         code = 1
+    except KeyboardInterrupt:
+        code = 130
     if code or asked.folder:
         console.print(f"The evidence stays in {folder}", style="bold", soft_wrap=True)
     else:
@@ -61,7 +63,7 @@ async def _run(asked: argparse.Namespace, folder: Path, console: Console) -> int
     again = (
         f"{COMMAND} --seed {wishes.seed} --kills {wishes.kills} --documents {wishes.documents} --nodes {wishes.nodes}"
     )
-    console.print(f"seed {wishes.seed}; the same again: {again}", highlight=False)
+    console.print(f"seed {wishes.seed}; the same again: {again}", highlight=False, soft_wrap=True)
     judgement = await run(wishes, folder, Teller(console))
     keep(judgement, wishes, folder)
     console.file.write(told(judgement, wishes, colour=console.is_terminal))

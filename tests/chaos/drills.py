@@ -97,18 +97,25 @@ class Drilled(Struct, frozen=True):
         """Whether what should be found was found."""
         return self.wanted in self.found if self.wanted else not self.found
 
+    def __str__(self) -> str:
+        return f"{self.name} in the drill '{self.drill}': {self.words()}, after {self.kills} kills and {self.seconds} s"
+
+    def words(self) -> str:
+        """Say what was found."""
+        return ", ".join(f"{kind} {count}" for kind, count in self.found.items()) or "nothing"
+
 
 async def drill(mutants: Sequence[Mutant], folder: Path, tell: Teller) -> list[Drilled]:
     """Put mutants through their drills, and the unchanged service through the same ones. Raises NoBroker, Unfit."""
+    unchanged = [(None, name) for name in dict.fromkeys(mutant.trouble for mutant in mutants)]
     results: list[Drilled] = []
     async with cluster(folder / "brokers") as brokers:
         with tell.at_work():
-            for name in dict.fromkeys(mutant.trouble for mutant in mutants):
-                results.append(await _drilled(None, name, brokers, folder / f"unchanged-{name}", tell))
-                tell.say(str(results[-1]))
-            for mutant in mutants:
-                results.append(await _drilled(mutant, mutant.trouble, brokers, folder / mutant.name, tell))
-                tell.say(str(results[-1]))
+            for mutant, name in (*unchanged, *((mutant, mutant.trouble) for mutant in mutants)):
+                who = mutant.name if mutant else f"unchanged-{name}"
+                result = await _drilled(mutant, name, brokers, folder / who, tell)
+                tell.say(str(result), "green" if result.good else "bold red")
+                results.append(result)
     return results
 
 

@@ -85,9 +85,9 @@ def drills(results: Sequence[Drilled], *, colour: bool) -> str:
 def _drills(results: Sequence[Drilled]) -> Table:
     table = Table("", "mutant", "drill", "must be found by", "found", "kills", "seconds", box=None)
     for each in results:
-        found = ", ".join(f"{kind} {count}" for kind, count in each.found.items()) or "nothing"
         mark = Text("good", "green") if each.good else Text("NOT FOUND" if each.wanted else "FALSE ALARM", "bold red")
-        table.add_row(mark, each.name, each.drill, each.wanted or "-", found, f"{each.kills}", f"{each.seconds:.0f}")
+        effort = f"{each.kills}", f"{each.seconds:.0f}"
+        table.add_row(mark, each.name, each.drill, each.wanted or "-", each.words(), *effort)
     return table
 
 

@@ -27,7 +27,7 @@ BEGUN = re.compile(
 ENDED = re.compile(
     r"^(\S+) .*(?:Stabilized group (\S+) generation|Group (\S+) with generation \d+ is now empty)", re.MULTILINE
 )
-MEMBER = re.compile(r"aiokafka-[\w.-]+|worker-\d+-[0-9a-f-]{36}")
+MEMBER = re.compile(r"[\w.-]+-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Rebalance(Struct, frozen=True):

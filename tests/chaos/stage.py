@@ -37,6 +37,7 @@ MOST_LIVES: Final = 100
 NONE: Final[Mapping[str, str]] = {}
 
 SCRAPE: Final = aiohttp.ClientTimeout(2)
+"""A worker that is stopped does not answer; nobody waits for it."""
 
 HEAD_START: Final = 5
 """Jobs that a victim has in flight at the least."""
@@ -44,8 +45,8 @@ HEAD_START: Final = 5
 PUBLISHED_AT: Final = {"message.timestamp.type": "LogAppendTime"}
 """The brokers say when an outcome was published, not the worker."""
 
-
 SEATS: Final = range(1, WORKERS + 1)
+"""Where somebody sits all the time."""
 
 LOOK: Final = 0.2
 """Seconds between two looks at who is still there."""

@@ -35,8 +35,9 @@ WEATHERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "storm: 429 in seconds": {"retry_after": "seconds", **_faults(MOSTLY, "throttled", "poll-throttled")},
     "storm: 429 until a date": {"retry_after": "date", **_faults(MOSTLY, "throttled", "poll-throttled")},
     "storm: 429 without a word": {"retry_after": "none", **_faults(OFTEN, "throttled", "poll-throttled")},
-    "lies: results that miss, repeat and invent": _faults(RARE, "missing")
-    | {"faults": (Fault("missing", RARE), Fault("repeated", OFTEN), Fault("stranger", OFTEN))},
+    "lies: results that miss, repeat and invent": {
+        "faults": (Fault("missing", RARE), Fault("repeated", OFTEN), Fault("stranger", OFTEN))
+    },
     "lies: answers to polls broken": _faults(
         OFTEN / 3, "cut-short", "broken-off", "not-json", "poll-500", "poll-503", "poll-reset"
     ),

@@ -7,16 +7,23 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from tests.integration.brokers import required
 from tests.integration.cluster import Cluster, cluster
 from tests.integration.node import NoBroker
-from tests.integration.stage import Sent, everything, send
+from tests.integration.stage import everything
 from tests.integration.topics import create_topic, until
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.kafka]
 
-RECORDS: list[Sent] = [(b"key", f"{n}".encode(), []) for n in range(100)]
+COUNT = 100
+
+
+async def write(bootstrap: str) -> None:
+    """Write records; return when all that replicate them have them."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+        await asyncio.gather(*[await producer.send("kept", f"{n}".encode()) for n in range(COUNT)])
 
 
 @asynccontextmanager
@@ -25,7 +32,7 @@ async def nodes(folder: Path, size: int) -> AsyncIterator[Cluster]:
     try:
         async with cluster(folder, size) as found:
             await create_topic(found.bootstrap, "kept")
-            await send(found.bootstrap, "kept", RECORDS)
+            await write(found.bootstrap)
             yield found
     except NoBroker as reason:
         if required():
@@ -39,8 +46,8 @@ async def test_a_node_that_was_ended_comes_back_with_what_it_kept(tmp_path: Path
     async with nodes(tmp_path, 1) as one:
         await one.nodes[0].end(how)
         await one.start(one.nodes[0])
-        await send(one.bootstrap, "kept", RECORDS)
-        assert len(await everything(one.bootstrap, "kept")) == 2 * len(RECORDS)
+        await write(one.bootstrap)
+        assert len(await everything(one.bootstrap, "kept")) == 2 * COUNT
 
 
 async def test_a_cluster_of_three_goes_on_without_a_leader(tmp_path: Path) -> None:
@@ -48,10 +55,10 @@ async def test_a_cluster_of_three_goes_on_without_a_leader(tmp_path: Path) -> No
     async with nodes(tmp_path, 3) as three:
         leader = await three.leader("kept", 0)
         await leader.end(signal.SIGKILL)
-        await send(three.bootstrap, "kept", RECORDS)
+        await write(three.bootstrap)
 
         async def all_are_there() -> bool:  # readers see what the other follower has as well, a moment later
-            return len(await everything(three.bootstrap, "kept")) == 2 * len(RECORDS)
+            return len(await everything(three.bootstrap, "kept")) == 2 * COUNT
 
         async with asyncio.timeout(30):
             await until(all_are_there)
