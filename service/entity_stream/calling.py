@@ -35,6 +35,8 @@ class Submitted(Struct, frozen=True):
     batch: Batch
     """What of it was still ours when it was sent."""
     sent: float
+    refused: bool = False
+    """The API has refused it, and would again."""
 
 
 class Calls:
@@ -91,7 +93,7 @@ class Calls:
                     return Submitted(job, batch, sent)
                 case Halve() as refusal:
                     self._heard(Operation.SUBMIT)
-                    return Submitted(refusal, batch, sent)
+                    return Submitted(refusal, batch, sent, refused=True)
                 case Wait(cause) if solitude.trouble(_now(), self._taken):
                     return Submitted(Halve(Reason("unanswered", f"{cause}, while others were taken")), batch, sent)
                 case trouble:
@@ -189,6 +191,8 @@ class Calls:
             case Freeze(seconds=seconds):
                 hold = pause if seconds is None else min(seconds, self._plan.longest_freeze)
                 self._quota.freeze(operation, _now() + hold)
+                if operation not in self._parked:
+                    self._open(operation)  # it answers again
             case Park(cause):
                 self._parked[operation] = cause
                 self._gates[operation].shut(cause, _now() + self._plan.park_for)

@@ -13,7 +13,10 @@ from entity_stream.core.verdict import Halve
 from entity_stream.plan import Plan
 
 REJECTED = "the API rejects even a probe document"
-UNANSWERED = "the probe was not answered"
+UNANSWERED = "the probe was not asked to its end"
+
+BREATH = 1.0
+"""Seconds until a probe that could not be asked is asked again."""
 
 
 class Doubt:
@@ -32,7 +35,7 @@ class Doubt:
     async def believes(self, since: float) -> bool:
         """Tell whether rejections from `since` on stand: something was annotated after it. False: submit it again."""
         async with self._asking:  # who waits for another's probe need not ask again
-            if since < self._mended or self._stop.is_set():
+            if since < self._mended:
                 return False
             return since <= self._annotated or await self._ask()
 
@@ -42,9 +45,12 @@ class Doubt:
         while cause := await self._probe():
             if self._stop.is_set():
                 return False
+            if cause == UNANSWERED:  # we are being taken out of the group: nothing is known of the API
+                await self._pause(BREATH)
+                continue
             self._calls.doubt(f"{REJECTED}: {cause}")
             at_once = False
-            await self._pause()
+            await self._pause(self._plan.park_for)
         self._calls.doubt(None)
         self._annotated = _now()
         if not at_once:
@@ -60,9 +66,9 @@ class Doubt:
         ended = await self._calls.poll(submitted.answer, PROBE)
         return UNANSWERED if ended is None else failure(ended)
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(self._plan.park_for):
+            async with asyncio.timeout(seconds):
                 await self._stop.wait()
         except TimeoutError:
             return

@@ -118,7 +118,7 @@ class Line:
         if not await self._doubt.believes(left.sent):
             return left.documents
         convicted = await self._try(left, asked if len(batch) == 1 else 0)
-        if convicted and not await self._doubt.believes(left.sent):
+        if convicted and not await self._doubt.believes(max(each.sent for each in convicted)):
             return tuple(document for each in convicted for document in each.documents)
         self._tenures.finish(Rejected(each.documents[0].record, each.reason) for each in convicted)
         return ()
@@ -129,7 +129,7 @@ class Line:
             return NOTHING
         batch, sent = submitted.batch, submitted.sent
         if isinstance(submitted.answer, Halve):
-            return Left(batch, submitted.answer.reason, sent, final=True)
+            return Left(batch, submitted.answer.reason, sent, final=submitted.refused or len(batch) > 1)
         match await self._calls.poll(submitted.answer, batch):
             case Done(judged):
                 return await self._finish(judged, batch, sent)

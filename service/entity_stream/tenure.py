@@ -25,11 +25,14 @@ class Tenure:
         self._weights: dict[int, int] = {}  # by offset
         self._ready: list[Outcome] = []
         self._wake = asyncio.Event()
+        self._passed = False  # finished records were read, and no outcome will come
         self._ends = False
 
     def begin(self, record: Record) -> bool:
         """Take a record in, in the order of offsets; False when an earlier life has finished it."""
         if not self.progress.begin(record.offset):
+            self._passed = not self.progress  # nothing else will move the position
+            self._wake.set()
             return False
         self._lanes.enter(record)
         self._weights[record.offset] = weighed = weight(record)
@@ -52,9 +55,9 @@ class Tenure:
         while self._ready or not self._ends:
             await self._wake.wait()
             self._wake.clear()
-            if not self._ready:
+            if not self._ready and not self._passed:
                 continue
-            outcomes, self._ready = self._ready, []
+            outcomes, self._ready, self._passed = self._ready, [], False
             for outcome in outcomes:
                 self.progress.finish(outcome.record.offset)
             now = self.progress.journal()

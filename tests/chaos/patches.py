@@ -1,7 +1,7 @@
 """Mutants of the service as files: a promise to break, the finding that must tell of it, and a unified diff.
 
 A diff is applied by its text alone: what it takes out, with the lines around it, has to stand exactly once in the
-file. So the lines that a diff names may move, but nothing is ever put in the wrong place.
+file. So the lines that a diff names may move, but nothing is ever put in the wrong place. `git diff -U1` makes one.
 """
 
 import re

@@ -71,6 +71,16 @@ def test_a_journal_of_another_position_is_not_believed(journal: Journal, committ
             read(metadata, committed)
 
 
+@given(journals(), st.integers(1, 1000))
+def test_a_journal_of_what_the_log_has_lost_is_not_believed(journal: Journal, lost: int) -> None:
+    """New records will have the offsets that it calls finished."""
+    metadata = write(journal) or write(Journal(journal.position, journal.position + 1))
+    end = read(metadata).end
+    assert read(metadata, journal.position, end)
+    with pytest.raises(Unreadable, match="the log ends at"):
+        read(metadata, journal.position, end - lost)
+
+
 def test_a_later_version_is_not_guessed_at() -> None:
     """Its number is named."""
     with pytest.raises(Unreadable, match="version 9"):

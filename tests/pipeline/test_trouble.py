@@ -5,13 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
+from entity_stream.core import journal
+from entity_stream.core.batching import Limits
 from entity_stream.core.gate import TRIPS
 from entity_stream.core.model import Annotated, Batch, Job, Outcome, Reason, Rejected
 from entity_stream.core.probe import PROBE
 from entity_stream.core.trial import ALONE
 from entity_stream.core.verdict import Again, Done, Halve, Judged, PollVerdict, SubmitVerdict, Wait
+from entity_stream.plan import Plan
 from tests.pipeline.test_line import World, calm_world, plain
-from tests.pipeline.worlds import Log, now
+from tests.pipeline.worlds import MODEL, Log, now
 
 pytestmark = pytest.mark.asyncio
 
@@ -84,11 +87,11 @@ async def test_an_hour_of_a_broken_deployment_costs_no_document(
 
 
 async def test_poison_alone_in_the_world_is_rejected_once_the_probe_has_passed() -> None:
-    """Where nothing has succeeded yet, one probe tells poison from a broken deployment."""
+    """Where nothing else succeeds, one probe before the trial and one before the sentence tell it from a broken model."""
     world = calm_world(Log(plain(3, text=b"poison")))
     await world.run_until(world.log.finished)
     assert [type(outcome) for outcome in outcomes(world)] == [Rejected] * 3
-    assert len(world.endpoint.probes) == 1
+    assert len(world.endpoint.probes) == 2
 
 
 async def test_who_is_annotated_with_others_vouches_for_the_rejection_of_one() -> None:
@@ -231,6 +234,71 @@ async def test_without_a_coordinator_nothing_is_submitted() -> None:
         group.create_task(outage())
         await world.run_until(world.log.finished)
     world.assert_whole()
+
+
+async def test_a_deployment_that_breaks_during_a_trial_convicts_no_good_document() -> None:
+    """What was refused alone is believed only if something was annotated after it."""
+    log = plain(25)
+    log[20] = plain(21, text=b"poison")[20]
+    world = calm_world(Log(log), duration=2.0)
+    submit = world.endpoint.submit
+
+    async def break_down(batch: Batch) -> SubmitVerdict:
+        if len(world.endpoint.submits) >= 2 and now() < 600:
+            return Halve(NO)
+        return await submit(batch)
+
+    world.endpoint.submit = break_down  # type: ignore[method-assign]
+    await world.run_until(world.log.finished)
+    world.assert_whole()
+
+
+async def test_a_probe_that_an_outcast_could_not_ask_parks_nobody() -> None:
+    """That the group has given us up says nothing of the API."""
+    world = calm_world(Log([*plain(1, text=b"poison"), *plain(30)[1:]]), duration=2.0)
+    submit = world.endpoint.submit
+
+    async def given_up(batch: Batch) -> SubmitVerdict:
+        verdict = await submit(batch)
+        world.ledger.outcast = world.ledger.outcast or (isinstance(verdict, Halve) and now() < 1)
+        return verdict
+
+    async def rejoin() -> None:
+        await asyncio.sleep(3)
+        assert world.ledger.outcast
+        await world.source.rebalance([0])
+        world.ledger.outcast = False
+
+    world.endpoint.submit = given_up  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rejoin())
+        await world.run_until(world.log.finished)
+    assert now() < world.plan.park_for / 2
+    world.assert_whole()
+
+
+async def test_half_an_outage_rejects_no_document_that_stands_alone() -> None:
+    """A 503 for every second submit, also for the same document again and again, is no fault of it."""
+    limits = Limits(documents=1, linger=0.1)
+    world = calm_world(Log(plain(1_000)), plan=Plan(limits=limits, window=8, calls_per_minute=60_000), duration=1.0)
+    submit = world.endpoint.submit
+
+    async def stumble(batch: Batch) -> SubmitVerdict:
+        return Wait("HTTP 503") if world.rng.random() < 0.5 else await submit(batch)
+
+    world.endpoint.submit = stumble  # type: ignore[method-assign]
+    await world.run_until(world.log.finished)
+    world.assert_whole()
+
+
+async def test_what_the_journal_says_is_finished_moves_the_position_when_it_is_read() -> None:
+    """Also behind the last outcome: a partition that is done has no lag."""
+    world = calm_world(Log(plain(400)), duration=0.1)
+    for record in world.log.records[0][1:]:
+        world.log.published[0, record.offset].append(Annotated(record, "x", (), MODEL))
+    world.log.journals[0] = journal.write(journal.Journal(0, 400, ((0, 1),)))
+    world.begin(chunks=(1, 1))
+    await world.run_until(world.log.finished, limit=100)
 
 
 async def test_a_stop_in_doubt_rejects_nothing() -> None:

@@ -72,10 +72,11 @@ def _head(position: int, end: int) -> bytes:
     return bytes([VERSION]) + _varint(position) + _varint(end - position)
 
 
-def read(metadata: bytes, committed: int | None = None) -> Journal:
-    """Read the metadata of a commit, also in view of the position beside it. Raises Unreadable.
+def read(metadata: bytes, committed: int | None = None, log_end: int = LARGEST) -> Journal:
+    """Read the metadata of a commit, in view of the position beside it and of the log. Raises Unreadable.
 
-    Tools that copy a group to another cluster translate the position, but know nothing of what we say beside it.
+    Tools that copy a group to another cluster translate the position, but know nothing of what we say beside it. And a
+    log that ends before what the journal knows has lost records: others will have their offsets.
     """
     try:
         numbers = _numbers(b64decode(metadata, validate=True))
@@ -84,6 +85,8 @@ def read(metadata: bytes, committed: int | None = None) -> Journal:
         position, length = next(numbers), next(numbers)
         if committed not in {None, position}:
             raise Unreadable(f"it speaks of position {position}, the commit of {committed}")
+        if position + length > log_end:
+            raise Unreadable(f"it speaks of offset {position + length - 1}, the log ends at {log_end}")
         found = tuple(_runs(list(numbers), position, position + length))
     except (binascii.Error, StopIteration):
         raise Unreadable("not the bytes of a journal") from None

@@ -79,6 +79,7 @@ class Lanes:
                 break
             following.begun = True
             released += following.held or ()
+            following.held = None
             turn = following
         return released
 

@@ -9,7 +9,7 @@ import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -77,16 +77,29 @@ def new_producer(connection: KafkaConnection) -> AIOKafkaProducer:
     return producer
 
 
+def _boot_time() -> float:
+    """Seconds that also pass while the machine sleeps: the brokers' clock does not stop."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class KafkaLedger:
     """Publishes with a producer, commits with the consumer that reads."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, topics: Topics, metrics: Metrics, session: float
+        self,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        topics: Topics,
+        metrics: Metrics,
+        session: float,
+        clock: Callable[[], float] = _boot_time,
     ) -> None:
         """Write to `topics`. `session`: seconds of silence after which the group goes on without us."""
         self._consumer, self._producer, self._topics, self._metrics = consumer, producer, topics, metrics
+        self._clock = clock
         self._fresh = session * FRESH
         self._proven = -math.inf  # when we sent what last proved that we are a member of the group
+        self._forgone: set[Partition] = set()
         self._entrances: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._committing = asyncio.Lock()
         self._proving = asyncio.Lock()
@@ -103,12 +116,19 @@ class KafkaLedger:
     async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
         """Publish, have every outcome acknowledged, commit."""
         with self._metrics.stage("publish"):
-            published = await self._publish(outcomes)
-        if not published:
-            self._refused("publish.forgone", outcomes=len(outcomes))
-            return
+            if partition in self._forgone or not await self._publish(outcomes):
+                self._forgo(partition, outcomes)
+                return
         with self._metrics.stage("commit"):
             await self._commit(partition, position, journal)
+
+    def _forgo(self, partition: Partition, outcomes: Sequence[Outcome]) -> None:
+        """Leave outcomes to the next owner of a partition, and with them every later commit of this epoch.
+
+        That commit would claim them: whoever settles takes what it hands over for finished.
+        """
+        self._forgone.add(partition)
+        self._refused("publish.forgone", outcomes=len(outcomes))
 
     async def prove(self) -> bool:
         """Tell whether we are a member: who was stopped, or cut off, may have been given up by the group.
@@ -122,11 +142,13 @@ class KafkaLedger:
         return True
 
     def _stale(self) -> bool:
-        return _clock() - self._proven > self._fresh
+        return self._clock() - self._proven > self._fresh
 
     async def _heartbeat(self) -> bool:
         """Ask the group's coordinator; False when it does not know us."""
-        coordinator, sent = self._consumer._coordinator, _clock()  # noqa: SLF001 (the client does not tell when it heard from it)
+        coordinator, sent = self._consumer._coordinator, self._clock()  # noqa: SLF001 (the client does not tell when it heard from it)
+        if coordinator.generation < 0:
+            return False  # it has told already
         try:
             answered = await coordinator._do_heartbeat()  # noqa: SLF001
         except errors.KafkaError as error:
@@ -268,11 +290,15 @@ class KafkaLedger:
     async def _commit(self, partition: Partition, position: int, journal: bytes) -> None:
         """Commit together with whoever else waits: one request carries the positions of all."""
         name = TopicPartition(partition.topic, partition.index)
-        self._to_commit[name] = OffsetAndMetadata(position, journal.decode())
-        async with self._committing:
-            if name in self._to_commit:
-                carried, self._to_commit = self._to_commit, {}
-                await self._commit_all(carried)
+        mine = self._to_commit[name] = OffsetAndMetadata(position, journal.decode())
+        try:
+            async with self._committing:
+                if name in self._to_commit:
+                    carried, self._to_commit = self._to_commit, {}
+                    await self._commit_all(carried)
+        finally:
+            if self._to_commit.get(name) is mine:  # cancelled while we waited: nobody may carry it later
+                del self._to_commit[name]
         self._note(partition, position)
 
     def _note(self, partition: Partition, position: int) -> None:
@@ -282,11 +308,12 @@ class KafkaLedger:
         self.positions[partition] = position
 
     async def _commit_all(self, positions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        sent = _clock()
+        sent = self._clock()
         try:
             with self._telling("waiting for the group's coordinator to take a commit", PATIENCE):
                 await self._consumer.commit(positions)
-            self._proven = sent
+            if self._consumer._coordinator.generation >= 0:  # noqa: SLF001 (an empty group takes commits from anybody)
+                self._proven = sent
         except (errors.CommitFailedError, errors.IllegalStateError) as error:
             # The group has rebalanced: whoever owns the partitions now publishes these records again.
             self._refused("commit.refused", partitions=len(positions), error=type(error).__name__)
@@ -315,8 +342,3 @@ class _Door:
         """Choose for one message."""
         place: TopicPartition = self._keyless if message.key is None else self._by_key(message.key)
         return place
-
-
-def _clock() -> float:
-    """Seconds that also pass while the machine sleeps: the brokers' clock does not stop."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -149,17 +149,17 @@ class KafkaSource:
             self._names[tp] = name = Partition(tp.topic, tp.partition, self._epoch)
             self._begun[name] = first.position
             self._tell(tp, first)
-            metadata = self._journal(tp, commit) if commit and first.trusted else b""
+            metadata = self._journal(tp, commit, ends[tp]) if commit and first.trusted else b""
             claims.append(Claim(name, first.position, metadata))
         log.info("read.assigned", topic=self._topic, partitions=[claim.partition.index for claim in claims])
         return claims
 
-    def _journal(self, tp: TopicPartition, commit: OffsetAndMetadata) -> bytes:
-        """Take the journal of a commit. One that is foreign, or was copied to another log, means nothing."""
-        metadata: bytes = commit.metadata.encode()
+    def _journal(self, tp: TopicPartition, commit: OffsetAndMetadata, end: int) -> bytes:
+        """Take the journal of a commit. One that is foreign, or speaks of another log, means nothing."""
+        metadata: bytes = (commit.metadata or "").encode()
         try:
             if metadata:
-                journal.read(metadata, commit.offset)
+                journal.read(metadata, commit.offset, end)
         except journal.Unreadable as why:
             self._metrics.count("journals_ignored", topic=tp.topic, partition=str(tp.partition))
             log.warning("read.journal_ignored", topic=tp.topic, partition=tp.partition, reason=str(why))
