@@ -87,7 +87,7 @@ async def test_an_hour_of_a_broken_deployment_costs_no_document(
 
 
 async def test_poison_alone_in_the_world_is_rejected_once_the_probe_has_passed() -> None:
-    """Where nothing else succeeds, one probe before the trial and one before the sentence tell it from a broken model."""
+    """Where nothing else succeeds, one probe before the trial and one before the sentence tell."""
     world = calm_world(Log(plain(3, text=b"poison")))
     await world.run_until(world.log.finished)
     assert [type(outcome) for outcome in outcomes(world)] == [Rejected] * 3
