@@ -57,7 +57,7 @@ CLAIMS: Final[dict[str, Sequence[Callable[..., Any]]]] = {
     "the API rejects whatever it is asked": (test_deployment.test_a_deployment_that_rejects_everything_rejects_nobody,),
     "429": (
         test_throttle.test_a_retry_after_is_honoured_by_all,
-        test_throttle.test_what_cannot_be_honoured_is_waited_out,
+        test_throttle.test_however_it_is_told_it_is_waited_out,
         test_throttle.test_a_throttle_holds_only_its_own_operation,
     ),
     "5xx, a time-out, no connection": (
