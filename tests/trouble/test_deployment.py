@@ -13,7 +13,7 @@ from tests.trouble.work import CALM, KEYS, PATIENCE, PLAN, Work, append, at_work
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TRIES, PROBES = 6, 3
+TRIES, PROBES = 5, 3
 """So often is it asked in vain before it is back."""
 BATCH = PLAN.limits.documents
 DOCUMENTS = good(60)

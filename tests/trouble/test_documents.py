@@ -133,7 +133,7 @@ troubles = st.sampled_from([*LASTING, "repeated", "stranger", *(f"{what}*{n}" fo
 
 
 @settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     phases=[Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -5,7 +5,7 @@ Whatever a test looks at, the judge looks at the whole: at its own books and at 
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 
 from msgspec import json, structs
@@ -164,10 +164,10 @@ async def until(question: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def side_by_side(story: Callable[[str, str], Awaitable[None]], whats: Iterable[str]) -> None:
+async def side_by_side(story: Callable[[str, str], Awaitable[None]], whats: Collection[str]) -> None:
     """Tell a story of each trouble, all at the same time: so they last as long as the longest. Each has its own key."""
     async with asyncio.TaskGroup() as group:
-        for what, key in zip(whats, KEYS, strict=False):
+        for what, key in zip(whats, KEYS[: len(whats)], strict=True):
             group.create_task(_told(story, what, key))
 
 
