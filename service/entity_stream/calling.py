@@ -17,6 +17,7 @@ from entity_stream.core.probe import PROBE
 from entity_stream.core.quota import Operation, Quota
 from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park, PollVerdict, Wait
 from entity_stream.core.vigil import Solitude, Vigil
+from entity_stream.moments import heard, now
 from entity_stream.plan import Plan
 from entity_stream.ports import Language
 from entity_stream.tenure import Tenures
@@ -72,7 +73,7 @@ class Calls:
 
     def frozen(self) -> dict[Operation, float]:
         """Seconds until each operation may be called again."""
-        return {operation: self._quota.frozen(operation, _now()) for operation in Operation}
+        return {operation: self._quota.frozen(operation, now()) for operation in Operation}
 
     def shut(self) -> dict[Operation, str | None]:
         """Why each operation is tried by one caller at a time only, if it is."""
@@ -85,16 +86,16 @@ class Calls:
             if not await self._turn(Operation.SUBMIT, batch):
                 break
             batch = self._still_ours(batch)  # right before the request: a revoke may have come while we waited
-            sent = _now()
+            sent = now()
             match await self._language.submit(batch):
                 case Done(job):
                     self._heard(Operation.SUBMIT)
-                    self._taken = _now()
+                    self._taken = now()
                     return Submitted(job, batch, sent)
                 case Halve() as refusal:
                     self._heard(Operation.SUBMIT)
                     return Submitted(refusal, batch, sent, refused=True)
-                case Wait(cause) if solitude.trouble(_now(), self._taken):
+                case Wait(cause) if solitude.trouble(now(), self._taken):
                     return Submitted(Halve(Reason("unanswered", f"{cause}, while others were taken")), batch, sent)
                 case trouble:
                     await self._sit_out(Operation.SUBMIT, trouble, attempt)
@@ -113,16 +114,16 @@ class Calls:
             self.in_flight -= 1
 
     async def _poll(self, job: Job, batch: Batch) -> Done[Judged] | Again | None:
-        vigil, pause = Vigil(_now(), self._plan.overdue), self._polling.first()
+        vigil, pause = Vigil(now(), self._plan.overdue), self._polling.first()
         while True:
             await asyncio.sleep(pause)
             if not await self._turn(Operation.POLL, batch):
                 return None
-            asked = _now()
+            asked = now()
             verdict = await self._language.poll(job, batch)
-            if ended := vigil.hear(verdict, asked, _now(), self._answered):
+            if ended := vigil.hear(verdict, asked, now(), self._answered):
                 if isinstance(ended, Done):
-                    self._polling.learn(vigil.born, _now(), vigil.ran)
+                    self._polling.learn(vigil.born, now(), vigil.ran)
                     self._heard(Operation.POLL)
                 elif isinstance(verdict, Again):
                     self._open(Operation.POLL)
@@ -140,11 +141,11 @@ class Calls:
                 return SECOND_OPINION
             case _:
                 self._heard(Operation.POLL)
-                return self._polling.again(_now() - vigil.born)
+                return self._polling.again(now() - vigil.born)
 
     def _heard(self, operation: Operation) -> None:
         """Note that the endpoint told somebody something of use."""
-        self._answered = _now()
+        self._answered = now()
         self._open(operation)
 
     def _open(self, operation: Operation) -> None:
@@ -162,23 +163,22 @@ class Calls:
         """
         while self._wanted(operation, batch):
             if wait := self._held_up(operation, batch):
-                await self._pause(wait)
+                await heard(self._news, wait)
                 continue
-            slot = _now() + self._quota.reserve(_now())
-            while (wait := slot - _now()) > 0 and self._wanted(operation, batch):
-                await self._pause(wait)
+            slot = now() + self._quota.reserve(now())
+            while (wait := slot - now()) > 0 and self._wanted(operation, batch):
+                await heard(self._news, wait)
             if operation is Operation.SUBMIT and not await self._tenures.proven():
                 return False
             if self._wanted(operation, batch) and not self._held_up(operation, batch):
-                return self._gates[operation].enter(_now())
+                return self._gates[operation].enter(now())
         return False
 
     def _held_up(self, operation: Operation, batch: Batch) -> float:
         """Seconds until it is worth while to ask for a slot, if there is no news before."""
         if operation is Operation.SUBMIT and self._doubt and batch is not PROBE:
             return self._plan.park_for
-        now = _now()
-        return self._quota.frozen(operation, now) or self._gates[operation].wait(now)
+        return self._quota.frozen(operation, now()) or self._gates[operation].wait(now())
 
     async def _sit_out(self, operation: Operation, trouble: Wait | Freeze | Park, attempt: int) -> None:
         """Wait for passing trouble to pass: alone for one answer, all who want the same for what holds all up."""
@@ -186,30 +186,18 @@ class Calls:
         pause = backoff(attempt, dice)
         match trouble:
             case Wait(cause):
-                self._gates[operation].fail(cause, _now(), dice)
-                await self._pause(pause)
+                self._gates[operation].fail(cause, now(), dice)
+                await heard(self._news, pause)
             case Freeze(seconds=seconds):
                 hold = pause if seconds is None else min(seconds, self._plan.longest_freeze)
-                self._quota.freeze(operation, _now() + hold)
+                self._quota.freeze(operation, now() + hold)
                 if operation not in self._parked:
                     self._open(operation)  # it answers again
             case Park(cause):
                 self._parked[operation] = cause
-                self._gates[operation].shut(cause, _now() + self._plan.park_for)
-
-    async def _pause(self, seconds: float) -> None:
-        """Sleep until there is news."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        except TimeoutError:
-            return
+                self._gates[operation].shut(cause, now() + self._plan.park_for)
 
     def _wanted(self, operation: Operation, batch: Batch) -> bool:
         """Tell whether there is still anything to call for: nobody else's batch may take a turn, or a try at a gate."""
         stopped = operation is Operation.SUBMIT and self._stop.is_set()
-        return not stopped and bool(self._still_ours(batch))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+        return not stopped and (batch is PROBE or self._tenures.hold(batch))

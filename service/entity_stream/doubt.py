@@ -10,6 +10,7 @@ import math
 from entity_stream.calling import Calls
 from entity_stream.core.probe import PROBE, failure
 from entity_stream.core.verdict import Halve
+from entity_stream.moments import heard, now
 from entity_stream.plan import Plan
 
 REJECTED = "the API rejects even a probe document"
@@ -30,7 +31,7 @@ class Doubt:
 
     def annotated(self) -> None:
         """Note that a job has brought entities."""
-        self._annotated = _now()
+        self._annotated = now()
 
     async def believes(self, since: float) -> bool:
         """Tell whether rejections from `since` on stand: something was annotated after it. False: submit it again."""
@@ -46,13 +47,13 @@ class Doubt:
             if self._stop.is_set():
                 return False
             if cause == UNANSWERED:  # we are being taken out of the group: nothing is known of the API
-                await self._pause(BREATH)
+                await heard(self._stop, BREATH)
                 continue
             self._calls.doubt(f"{REJECTED}: {cause}")
             at_once = False
-            await self._pause(self._plan.park_for)
+            await heard(self._stop, self._plan.park_for)
         self._calls.doubt(None)
-        self._annotated = _now()
+        self._annotated = now()
         if not at_once:
             self._mended = self._annotated
         return at_once
@@ -65,14 +66,3 @@ class Doubt:
             return failure(submitted.answer)
         ended = await self._calls.poll(submitted.answer, PROBE)
         return UNANSWERED if ended is None else failure(ended)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            return
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator, Collection
 from entity_stream.calling import Calls
 from entity_stream.core import messages
 from entity_stream.core.batching import Batcher
-from entity_stream.core.model import Annotated, Batch, Document, Partition, Reason, Record, Rejected
+from entity_stream.core.model import Batch, Document, Partition, Reason, Record, Rejected
 from entity_stream.core.trial import Left, trial
 from entity_stream.core.verdict import Again, Done, Halve, Judged
 from entity_stream.doubt import Doubt
+from entity_stream.moments import heard, now
 from entity_stream.plan import Plan, Vitals
 from entity_stream.ports import Fetched, Language, Ledger, Source
 from entity_stream.tenure import Tenures
@@ -47,7 +48,7 @@ class Line:
                     await self._stop.wait()
                     self._calls.wake()
                     reading.cancel()
-                    drain.reschedule(_now() + self._plan.drain_for)
+                    drain.reschedule(now() + self._plan.drain_for)
             except TimeoutError:
                 pass  # jobs still in flight: their records are read again
             return await self._tenures.release(list(self._tenures.unfinished()), self._plan.release_for)
@@ -61,11 +62,11 @@ class Line:
     async def _full_batches(self, settlers: asyncio.TaskGroup) -> AsyncIterator[Batch]:
         """Group records as they arrive; what is still open at the stop is left to the next reader."""
         while True:
-            began = _now()
+            began = now()
             fetched = await self._fetch()
             for claim in fetched.claims:
                 self._tenures.claim(claim, settlers)
-            arrived = _now()
+            arrived = now()
             for record in fetched.records:
                 for batch in self._take(record, arrived):
                     yield batch
@@ -74,25 +75,21 @@ class Line:
 
     async def _fetch(self) -> Fetched:
         """Read; but when memory is full, wait for room as long as the open batch may wait."""
-        patience = self._batcher.patience(_now())
+        patience = self._batcher.patience(now())
         wait = IDLE if patience is None else patience
         if self._tenures.bytes_held() < self._plan.memory:
             return await self._source.read(wait)
         self._tenures.room.clear()
-        try:
-            async with asyncio.timeout(wait):
-                await self._tenures.room.wait()
-        except TimeoutError:
-            pass  # the open batch is due
+        await heard(self._tenures.room, wait)  # or the open batch is due
         return Fetched()
 
-    def _take(self, record: Record, now: float) -> list[Batch]:
+    def _take(self, record: Record, arrived: float) -> list[Batch]:
         """Begin a record; return the batches that are full with it."""
         if not self._tenures.begin(record):
             return []
         match messages.decode(record):
             case Document() as document:
-                return self._batcher.add(document, now)
+                return self._batcher.add(document, arrived)
             case outcome:
                 self._tenures.finish([outcome])
                 return []
@@ -140,10 +137,9 @@ class Line:
 
     async def _finish(self, judged: Judged, batch: Batch, sent: float) -> Left:
         """Finish what a job brought; where it does nothing but reject, only if that is to be believed."""
-        annotates = any(isinstance(outcome, Annotated) for outcome in judged.outcomes)
-        if annotates:
+        if judged.annotates:
             self._doubt.annotated()
-        if annotates or not judged.outcomes or await self._doubt.believes(_now()):
+        if judged.annotates or not judged.outcomes or await self._doubt.believes(now()):
             self._tenures.finish(judged.outcomes)
             return Left(judged.missing, MISSING, sent)
         return Left(batch, MISSING, sent)
@@ -181,7 +177,3 @@ class Line:
 NO_JOB = Reason("no-job", "no job was run for this document")
 NOTHING = Left((), NO_JOB)
 MISSING = Reason("missing-result", "the jobs it was part of ended without a result for this document")
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

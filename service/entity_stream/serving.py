@@ -23,6 +23,7 @@ from entity_stream.edges.kafka_source import KafkaSource, new_consumer
 from entity_stream.edges.language_http import HttpLanguage
 from entity_stream.edges.telemetry import Gauges, Metrics, ObservedLanguage, ObservedLedger, ObservedSource
 from entity_stream.edges.watched_language import WatchedLanguage
+from entity_stream.moments import heard, now
 from entity_stream.pipeline import Line
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
 from entity_stream.ports import Language, StartAgain
@@ -122,24 +123,15 @@ async def _live(setup: Setup, language: Language, metrics: Metrics, board: Board
     """Live until the stop, again and again. What is wrong at the first start is a mistake; later it may pass."""
     await _live_once(setup, language, metrics, board, stop)
     attempt = 0
-    while not await _stopped_within(stop, backoff(attempt, random.random(), BREATH)):  # noqa: S311 (jitter is no secret)
+    while not await heard(stop, backoff(attempt, random.random(), BREATH)):  # noqa: S311 (jitter is no secret)
         metrics.count("restarts")
-        began = asyncio.get_running_loop().time()
+        began = now()
         try:
             await _live_once(setup, language, metrics, board, stop)
         except Mistake as mistake:  # it was right when we started: the brokers are away
             board.wait(str(mistake))
             log.warning("serve.cannot_start_again", reason=str(mistake))
-        attempt = attempt + 1 if asyncio.get_running_loop().time() - began < LONG_LIFE else 0
-
-
-async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(0 if stop.is_set() else seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass
-    return stop.is_set()
+        attempt = attempt + 1 if now() - began < LONG_LIFE else 0
 
 
 async def _live_once(setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:

@@ -96,6 +96,10 @@ class Tenures:
         """Return the documents whose partition is ours."""
         return tuple(document for document in batch if document.record.partition in self._held)
 
+    def hold(self, batch: Batch) -> bool:
+        """Tell whether any of a batch is ours."""
+        return any(document.record.partition in self._held for document in batch)
+
     async def proven(self) -> bool:
         """Tell whether what is ours is still ours as the brokers see it."""
         return await self._ledger.prove()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entity_stream.core.gate import TRIAL, TRIPS, Gate
+from entity_stream.core.gate import TRIPS, TRY, Gate
 
 DICE = st.floats(0, 1, exclude_max=True)
 
@@ -48,8 +48,8 @@ def test_one_at_a_time_is_let_through_a_shut_gate(late: float) -> None:
     now = gate.wait(0.0) + late
     assert gate.enter(now)
     assert not gate.enter(now)
-    assert gate.wait(now) == pytest.approx(TRIAL)
-    assert gate.enter(now + TRIAL)
+    assert gate.wait(now) == pytest.approx(TRY)
+    assert gate.enter(now + TRY)
 
 
 @given(st.lists(DICE, min_size=1, max_size=30))

@@ -11,9 +11,8 @@ from entity_stream.core.polling import backoff
 TRIPS = 8
 """Calls in a row, whoever made them, that brought no answer of use: the endpoint is spared from then on."""
 
-TRIAL = 10.0
+TRY = 10.0
 """Seconds after which another caller may try, if the one who was let through is not heard of."""
-
 
 FIRST_PAUSE = 1.0
 """Seconds until the first try, at the most; after each that fails it is twice as long, up to half a minute."""
@@ -44,7 +43,7 @@ class Gate:
         if self.wait(now):
             return False
         self._trying = self.cause is not None
-        self._next = now + TRIAL
+        self._next = now + TRY
         return True
 
     def fail(self, cause: str, now: float, dice: float) -> None:

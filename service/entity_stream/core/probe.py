@@ -1,6 +1,6 @@
 """The probe: a short document of our own, by which a poisoned document is told from a model that is broken."""
 
-from entity_stream.core.model import Annotated, Batch, Document, Partition, Reason, Record, Rejected
+from entity_stream.core.model import Batch, Document, Partition, Reason, Record, Rejected
 from entity_stream.core.verdict import Again, Done, Halve, Judged, PollVerdict, SubmitVerdict
 
 PROBE: Batch = (Document(Record(Partition("probe", 0), 0, None, None), "probe", "probe", "Does the model answer?"),)
@@ -11,7 +11,7 @@ NO_RESULT = Reason("missing-result", "its job ended without a result for it")
 
 def passed(verdict: SubmitVerdict | PollVerdict) -> bool:
     """Tell whether the API has annotated the probe: it works, and what it rejects is at fault."""
-    return isinstance(verdict, Done) and isinstance(verdict.value, Judged) and _annotated(verdict.value)
+    return isinstance(verdict, Done) and isinstance(verdict.value, Judged) and verdict.value.annotates
 
 
 def failure(verdict: SubmitVerdict | PollVerdict) -> str | None:
@@ -21,12 +21,8 @@ def failure(verdict: SubmitVerdict | PollVerdict) -> str | None:
             return f"{reason.code}: {reason.message}"
         case Again(cause):
             return cause
-        case Done(Judged() as judged) if not _annotated(judged):
+        case Done(Judged() as judged) if not judged.annotates:
             reason = next((each.reason for each in judged.outcomes if isinstance(each, Rejected)), NO_RESULT)
             return f"{reason.code}: {reason.message}"
         case _:
             return None
-
-
-def _annotated(judged: Judged) -> bool:
-    return any(isinstance(outcome, Annotated) for outcome in judged.outcomes)

@@ -70,6 +70,11 @@ class Judged(Struct, frozen=True):
     missing: tuple[Document, ...]
     """Documents that the result does not speak of."""
 
+    @property
+    def annotates(self) -> bool:
+        """Tell whether the model has read anything: what it rejects beside that is at fault."""
+        return any(isinstance(outcome, Annotated) for outcome in self.outcomes)
+
 
 SubmitVerdict = Done[Job] | Wait | Freeze | Halve | Park
 PollVerdict = Done[Judged] | Running | Wait | Freeze | Again | Park

@@ -21,9 +21,6 @@ DOCUMENTS_AHEAD = 2_000
 LARGEST = 1_040_000
 """Bytes of one record: brokers take 1 MiB with key and headers unless told otherwise."""
 
-PAUSE = 0.01
-"""Seconds between two looks when there is nothing to do but wait."""
-
 
 class Place(Struct, frozen=True):
     """Where a record is in the input topic."""
