@@ -7,9 +7,11 @@
     serving.py      puts edges around a line, one life after another until the stop
     pipeline.py     the heart, one page: read, batch, carry a batch to its job's end
     calling.py      asking the API until it has answered: submit, poll, throttles, refused keys
+    doubt.py        whether what the API rejects may be believed: the probe
     tenure.py       a partition while it is ours, and its settler: publish and commit, one act
     ports.py        what the pipeline needs: Source, Language, Ledger
     plan.py         every number it obeys
+    moments.py      the loop's clock, and waiting for an event
     core/           every decision; no I/O, no clock, no randomness: time is an argument
     edges/          every import of a client library: Kafka, HTTP, metrics, logs, probes
     engine/         the self-hosted Language server: same wire module, other end
