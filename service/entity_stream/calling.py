@@ -15,12 +15,12 @@ from entity_stream.core.model import Batch, Job, Reason
 from entity_stream.core.polling import Polling, backoff
 from entity_stream.core.probe import PROBE
 from entity_stream.core.quota import Operation, Quota
-from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park, PollVerdict, Wait
+from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park, PollVerdict, SubmitVerdict, Wait
 from entity_stream.core.vigil import Solitude, Vigil
 from entity_stream.moments import heard, now
 from entity_stream.plan import Plan
 from entity_stream.ports import Language
-from entity_stream.tenure import Tenures
+from entity_stream.tenures import Grant, Tenures
 
 SECOND_OPINION = 5.0
 """Seconds until a job that the API does not know is asked for again; the second answer is believed."""
@@ -53,6 +53,8 @@ class Calls:
         self._parked: dict[Operation, str] = {}
         self.in_flight = 0
         """Jobs that are accepted and not known to have ended."""
+        self.heard = 0
+        """Answers of use so far."""
         self._doubt: str | None = None
         self._news = asyncio.Event()  # set and cleared at once, which wakes whoever waits
 
@@ -79,42 +81,57 @@ class Calls:
         """Why each operation is tried by one caller at a time only, if it is."""
         return {operation: gate.cause for operation, gate in self._gates.items()}
 
-    async def submit(self, batch: Batch) -> Submitted | None:
-        """Submit until the API takes or refuses what is still ours; None when nothing is, or when we stop."""
+    async def submit(self, grant: Grant) -> Submitted | None:
+        """Submit until the API takes or refuses what is still ours; None when nothing is, or when we stop.
+
+        A job that is taken is named in the journals before anybody else can run.
+        """
         solitude = Solitude(ALONE)
         for attempt in count():
-            if not await self._turn(Operation.SUBMIT, batch):
+            if not await self._turn(Operation.SUBMIT, grant.batch):
                 break
-            batch = self._still_ours(batch)  # right before the request: a revoke may have come while we waited
-            sent = now()
-            match await self._language.submit(batch):
+            grant, sent = self._tenures.ours(grant), now()  # right before the request: a revoke may have come meanwhile
+            match await self._ask(grant):
                 case Done(job):
-                    self._heard(Operation.SUBMIT)
-                    self._taken = now()
-                    return Submitted(job, batch, sent)
+                    return Submitted(job, grant.batch, sent)
                 case Halve() as refusal:
                     self._heard(Operation.SUBMIT)
-                    return Submitted(refusal, batch, sent, refused=True)
+                    grant.give_back()
+                    return Submitted(refusal, grant.batch, sent, refused=True)
                 case Wait(cause) if solitude.trouble(now(), self._taken):
-                    return Submitted(Halve(Reason("unanswered", f"{cause}, while others were taken")), batch, sent)
+                    grant.give_back()
+                    reason = Reason("unanswered", f"{cause}, while others were taken")
+                    return Submitted(Halve(reason), grant.batch, sent)
                 case trouble:
                     await self._sit_out(Operation.SUBMIT, trouble, attempt)
+        grant.give_back()
         return None
 
-    def _still_ours(self, batch: Batch) -> Batch:
-        """Drop what is no longer ours; the probe always is."""
-        return batch if batch is PROBE else self._tenures.ours(batch)
+    async def _ask(self, grant: Grant) -> SubmitVerdict:
+        with grant.asking():
+            verdict = await self._language.submit(grant.batch)
+            if isinstance(verdict, Done):
+                grant.name(verdict.value)
+                self._heard(Operation.SUBMIT)
+                self._taken = now()
+            return verdict
 
-    async def poll(self, job: Job, batch: Batch) -> Done[Judged] | Again | None:
-        """Poll until the job has ended or is overdue; None when nothing of the batch is ours any more."""
+    async def poll(self, job: Job, batch: Batch, *, resumed: bool = False) -> Done[Judged] | Again | None:
+        """Poll until the job has ended or is overdue; None when nothing of the batch is ours any more.
+
+        When a resumed job was submitted nobody knows; it is asked for at once, and nothing is learned from it.
+        """
         self.in_flight += 1
         try:
-            return await self._poll(job, batch)
+            return await self._poll(job, batch, resumed=resumed)
         finally:
             self.in_flight -= 1
 
-    async def _poll(self, job: Job, batch: Batch) -> Done[Judged] | Again | None:
-        vigil, pause = Vigil(now(), self._plan.overdue), self._polling.first()
+    async def _poll(self, job: Job, batch: Batch, *, resumed: bool) -> Done[Judged] | Again | None:
+        usual = self._polling.first()
+        vigil, pause = Vigil(now(), self._plan.overdue), usual
+        if resumed:
+            vigil, pause = Vigil(now() - usual, self._plan.overdue), 0.0
         while True:
             await asyncio.sleep(pause)
             if not await self._turn(Operation.POLL, batch):
@@ -123,8 +140,9 @@ class Calls:
             verdict = await self._language.poll(job, batch)
             if ended := vigil.hear(verdict, asked, now(), self._answered):
                 if isinstance(ended, Done):
-                    self._polling.learn(vigil.born, now(), vigil.ran)
                     self._heard(Operation.POLL)
+                    if not resumed:
+                        self._polling.learn(vigil.born, now(), vigil.ran)
                 elif isinstance(verdict, Again):
                     self._open(Operation.POLL)
                 return ended
@@ -146,6 +164,7 @@ class Calls:
     def _heard(self, operation: Operation) -> None:
         """Note that the endpoint told somebody something of use."""
         self._answered = now()
+        self.heard += 1
         self._open(operation)
 
     def _open(self, operation: Operation) -> None:
@@ -168,7 +187,7 @@ class Calls:
             slot = now() + self._quota.reserve(now())
             while (wait := slot - now()) > 0 and self._wanted(operation, batch):
                 await heard(self._news, wait)
-            if operation is Operation.SUBMIT and not await self._tenures.proven():
+            if operation is Operation.SUBMIT and not await self._tenures.proven(batch):
                 return False
             if self._wanted(operation, batch) and not self._held_up(operation, batch):
                 return self._gates[operation].enter(now())
@@ -200,4 +219,4 @@ class Calls:
     def _wanted(self, operation: Operation, batch: Batch) -> bool:
         """Tell whether there is still anything to call for: nobody else's batch may take a turn, or a try at a gate."""
         stopped = operation is Operation.SUBMIT and self._stop.is_set()
-        return not stopped and (batch is PROBE or self._tenures.hold(batch))
+        return not stopped and self._tenures.hold(batch)

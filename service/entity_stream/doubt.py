@@ -12,6 +12,7 @@ from entity_stream.core.probe import PROBE, failure
 from entity_stream.core.verdict import Halve
 from entity_stream.moments import heard, now
 from entity_stream.plan import Plan
+from entity_stream.tenures import Grant
 
 REJECTED = "the API rejects even a probe document"
 UNANSWERED = "the probe was not asked to its end"
@@ -60,7 +61,7 @@ class Doubt:
 
     async def _probe(self) -> str | None:
         """Run the probe as a job; return why it failed."""
-        if (submitted := await self._calls.submit(PROBE)) is None:
+        if (submitted := await self._calls.submit(Grant(PROBE))) is None:
             return UNANSWERED
         if isinstance(submitted.answer, Halve):
             return failure(submitted.answer)

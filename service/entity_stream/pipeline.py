@@ -6,128 +6,141 @@ One task reads records and groups them, one task per batch carries it from submi
 task per partition settles, which is publish and commit as one act. Read, permit, spawn, in that order: a
 full window stops reading. Trouble is a verdict, a value; an exception is a bug or a fatal configuration,
 leaves through the task group and ends the run. State that tasks share changes only between awaits.
+
+Start, restart, crash and rebalance are one path: whoever reads a partition takes over position and journal of its
+last commit, asks for the jobs that are in flight, and submits the rest.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 
 from entity_stream.calling import Calls
-from entity_stream.core import messages
-from entity_stream.core.batching import Batcher
-from entity_stream.core.model import Batch, Document, Partition, Reason, Record, Rejected
-from entity_stream.core.trial import Left, trial
+from entity_stream.core.model import Batch, Job, Partition, Reason, Rejected
+from entity_stream.core.trial import Left, merged, trial
 from entity_stream.core.verdict import Again, Done, Halve, Judged
 from entity_stream.doubt import Doubt
 from entity_stream.moments import heard, now
 from entity_stream.plan import Plan, Vitals
-from entity_stream.ports import Fetched, Language, Ledger, Source
-from entity_stream.tenure import Tenures
-
-IDLE = 0.5
-"""Seconds that a read waits for records at the most when no batch is open."""
+from entity_stream.ports import Language, Ledger, Source
+from entity_stream.reading import Reader
+from entity_stream.tenures import Grant, Resumed, Tenures
+from entity_stream.window import Window
 
 
 class Line:
     """The service between its three ports, from its making to its `stop`."""
 
     def __init__(self, source: Source, language: Language, ledger: Ledger, plan: Plan, stop: asyncio.Event) -> None:
-        self._source, self._plan, self._stop = source, plan, stop
-        self._tenures = Tenures(ledger, plan.order)
-        self._batcher = Batcher(plan.limits)
+        self._plan, self._stop = plan, stop
+        self._tenures = Tenures(ledger, plan.order, plan.resource)
+        self._reader = Reader(source, self._tenures, plan)
         self._calls = Calls(language, plan, self._tenures, stop)
         self._doubt = Doubt(self._calls, plan, stop)
-        self._window = asyncio.Semaphore(plan.window)
+        self._window = Window(plan.window)
+        self._carried = 0  # batches
+        self._idle = asyncio.Event()
+        self._idle.set()
         source.on_revoke(self._release)
 
     async def run(self) -> int:
         """Serve until the stop, then drain. Return how many records are left to whoever reads next."""
+        left = 0
         async with asyncio.TaskGroup() as settlers:
             try:
-                async with asyncio.timeout(None) as drain, asyncio.TaskGroup() as batches:
+                async with asyncio.timeout(None) as over, asyncio.TaskGroup() as batches:
                     reading = batches.create_task(self._read(batches, settlers))
                     await self._stop.wait()
-                    self._calls.wake()
                     reading.cancel()
-                    drain.reschedule(now() + self._plan.drain_for)
+                    self._calls.wake()
+                    await heard(self._idle, self._plan.drain_for)
+                    left = await self._tenures.release(list(self._tenures.unfinished()), self._plan.release_for)
+                    over.reschedule(now())
             except TimeoutError:
-                pass  # jobs still in flight: their records are read again
-            return await self._tenures.release(list(self._tenures.unfinished()), self._plan.release_for)
+                pass  # jobs still in flight: they were handed over
+        return left
 
     async def _read(self, batches: asyncio.TaskGroup, settlers: asyncio.TaskGroup) -> None:
-        """Read, permit, spawn."""
-        async for batch in self._full_batches(settlers):
-            await self._window.acquire()  # the window is full: stop reading until a job ends
-            batches.create_task(self._carry(batch))
+        """Read, permit, spawn; a job of an earlier life has its permit."""
+        async for work in self._reader.work(settlers):
+            if isinstance(work, Grant):
+                await self._window.enter()  # the window is full: stop reading until a job ends
+                carrying = self._carry(work)
+            else:
+                self._window.inherit()
+                carrying = self._carry_on(work)
+            self._carried += 1
+            self._idle.clear()
+            batches.create_task(carrying).add_done_callback(self._set_down)
 
-    async def _full_batches(self, settlers: asyncio.TaskGroup) -> AsyncIterator[Batch]:
-        """Group records as they arrive; what is still open at the stop is left to the next reader."""
-        while True:
-            began = now()
-            fetched = await self._fetch()
-            for claim in fetched.claims:
-                self._tenures.claim(claim, settlers)
-            arrived = now()
-            for record in fetched.records:
-                for batch in self._take(record, arrived):
-                    yield batch
-            while due := self._batcher.due(began):  # what waited for a permit may still be filled by the next read
-                yield due
+    def _set_down(self, _: asyncio.Task[None]) -> None:
+        self._carried -= 1
+        if not self._carried:
+            self._idle.set()
 
-    async def _fetch(self) -> Fetched:
-        """Read; but when memory is full, wait for room as long as the open batch may wait."""
-        patience = self._batcher.patience(now())
-        wait = IDLE if patience is None else patience
-        if self._tenures.bytes_held() < self._plan.memory:
-            return await self._source.read(wait)
-        self._tenures.room.clear()
-        await heard(self._tenures.room, wait)  # or the open batch is due
-        return Fetched()
-
-    def _take(self, record: Record, arrived: float) -> list[Batch]:
-        """Begin a record; return the batches that are full with it."""
-        if not self._tenures.begin(record):
-            return []
-        match messages.decode(record):
-            case Document() as document:
-                return self._batcher.add(document, arrived)
-            case outcome:
-                self._tenures.finish([outcome])
-                return []
-
-    async def _carry(self, batch: Batch) -> None:
+    async def _carry(self, grant: Grant) -> None:
+        """Carry a batch from its first submit to its outcomes."""
         try:
-            await self._annotate(batch)
+            left = await self._job(grant)
         finally:
-            self._window.release()
+            self._window.leave()
+        await self._annotate(left, 1, alone=len(grant.batch) == 1)
 
-    async def _annotate(self, batch: Batch) -> None:
-        """Bring each document of a batch to its outcome; what a broken API rejected is submitted again."""
-        while batch:
-            batch = await self._judge(batch)
+    async def _carry_on(self, resumed: Resumed) -> None:
+        """Carry what an earlier life has submitted to its outcomes."""
+        try:
+            left = await self._follow(resumed.job, resumed.batch, now(), resumed=True)
+        finally:
+            self._window.disinherit()
+        await self._annotate(left, resumed.attempts, alone=False)
 
-    async def _judge(self, batch: Batch) -> Batch:
-        """Run a batch as one job, again for what that does not bring, then part by part; return what stays open."""
-        left, asked = Left(batch, NO_JOB), 0
+    async def _annotate(self, left: Left, asked: int, *, alone: bool) -> None:
+        """Bring what is left of a batch to its outcomes; what a broken API rejected is submitted again."""
+        while left.documents:
+            void = await self._judge(left, asked, alone=alone)
+            left, asked, alone = Left(void, NO_JOB), 0, len(void) == 1
+
+    async def _judge(self, left: Left, asked: int, *, alone: bool) -> Batch:
+        """Run what is left again, as one job, then part by part; return what is to be tried from the beginning.
+
+        It was `asked` already; `alone` tells whether it stood alone then.
+        """
         while left.documents and not left.final and asked < self._plan.attempts:
-            left, asked = await self._run(left.documents), asked + 1
+            asked += 1
+            left = await self._run(left.documents, asked)
         if not left.documents:
             return ()
         if not await self._doubt.believes(left.sent):
             return left.documents
-        convicted = await self._try(left, asked if len(batch) == 1 else 0)
+        convicted = await self._try(left, asked if alone else 0)
         if convicted and not await self._doubt.believes(max(each.sent for each in convicted)):
             return tuple(document for each in convicted for document in each.documents)
         self._tenures.finish(Rejected(each.documents[0].record, each.reason) for each in convicted)
         return ()
 
-    async def _run(self, batch: Batch) -> Left:
+    async def _run(self, batch: Batch, attempt: int) -> Left:
+        """Run a batch again, as one job; where journals are full, the part that there is room for comes first."""
+        if (grant := await self._tenures.granted(batch, attempt)) is None:
+            return NOTHING
+        await self._window.enter()
+        try:
+            left = await self._job(grant)
+        finally:
+            self._window.leave()
+        rest = self._tenures.ungranted(batch, grant)
+        return merged(left, await self._run(rest, attempt)) if rest else left
+
+    async def _job(self, grant: Grant) -> Left:
         """Run a batch as one job, finish what it brings, return what it does not."""
-        if (submitted := await self._calls.submit(batch)) is None:
+        if (submitted := await self._calls.submit(grant)) is None:
             return NOTHING
         batch, sent = submitted.batch, submitted.sent
         if isinstance(submitted.answer, Halve):
             return Left(batch, submitted.answer.reason, sent, final=submitted.refused or len(batch) > 1)
-        match await self._calls.poll(submitted.answer, batch):
+        return await self._follow(submitted.answer, batch, sent)
+
+    async def _follow(self, job: Job, batch: Batch, sent: float, *, resumed: bool = False) -> Left:
+        """Wait for the end of a job, finish what it brings, return what it does not."""
+        match await self._calls.poll(job, batch, resumed=resumed):
             case Done(judged):
                 return await self._finish(judged, batch, sent)
             case Again(cause):
@@ -150,14 +163,14 @@ class Line:
         try:
             suspects = next(trying)
             while True:
-                suspects = trying.send(await self._run(suspects))
+                suspects = trying.send(await self._run(suspects, self._plan.attempts + 1))
         except StopIteration as found:
             convicted: list[Left] = found.value
             return convicted
 
     async def _release(self, partitions: Collection[Partition]) -> None:
         """Let partitions go, with all that is open or unsettled of them."""
-        self._batcher.drop(partitions)
+        self._reader.drop(partitions)
         self._calls.wake()  # whoever runs next finds them gone: `release` forgets them before it waits
         await self._tenures.release(partitions, self._plan.release_for)
 
@@ -171,6 +184,9 @@ class Line:
             parked=self._calls.parked,
             frozen=self._calls.frozen(),
             shut=self._calls.shut(),
+            moved=self._reader.records + self._calls.heard + self._tenures.settles(),
+            superseded=self._tenures.superseded(),
+            full=self._reader.full(),
         )
 
 

@@ -3,6 +3,8 @@
 A key or password is in no repr: a plan may be logged.
 """
 
+from collections.abc import Collection
+
 import msgspec
 from msgspec import Struct
 
@@ -21,6 +23,8 @@ class Plan(Struct, frozen=True):
     """Jobs in flight at the most."""
     memory: int = 32_000_000
     """Records that are fetched and not settled, in bytes; one read may exceed it."""
+    resource: str = "default"
+    """The endpoint's name in the journal: jobs in flight at any other are submitted again."""
     calls_per_minute: float = 1_000.0
     """Submits and polls together."""
     attempts: int = 3
@@ -52,6 +56,12 @@ class Vitals(Struct, frozen=True):
     """Seconds until an operation may be called again."""
     shut: dict[Operation, str | None]
     """Why an operation is tried by one caller at a time only, if it is."""
+    moved: int = 0
+    """A number that grows with every sign of progress: records read, calls answered, outcomes settled."""
+    superseded: int = 0
+    """Documents of jobs in flight whose records the log did not have any more when they were to be read again."""
+    full: Collection[Partition] = ()
+    """Partitions that wait because their journal has no room: an older record holds back what is behind it."""
 
 
 class KafkaConnection(Struct, frozen=True):
@@ -75,6 +85,8 @@ class KafkaConnection(Struct, frozen=True):
     key_file: str | None = None
     session_timeout: float = 45.0
     """Silence after which the broker gives this member's partitions to others."""
+    transactional_id_prefix: str | None = None
+    """Exactly once, in transactions whose ids begin so; without it at least once."""
 
     def __repr__(self) -> str:
         return _without_secret(self, "password")

@@ -40,8 +40,11 @@ class Source(Protocol):
     def on_revoke(self, release: Release) -> None:
         """Have `release` awaited before partitions are handed to another reader."""
 
-    async def read(self, wait: float) -> Fetched:
-        """Return what has arrived, waiting up to `wait` seconds for something. Broker trouble is waited out."""
+    async def read(self, wait: float, without: Collection[Partition] = ()) -> Fetched:
+        """Return what has arrived, waiting up to `wait` seconds for something. Broker trouble is waited out.
+
+        No records come of the partitions `without`; theirs come with a later read that does not name them.
+        """
         ...
 
 
@@ -60,10 +63,11 @@ class Language(Protocol):
 class Ledger(Protocol):
     """Where outcomes and progress are written."""
 
-    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
-        """Publish the outcomes, then commit position and journal: returns when both are acknowledged.
+    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> bool:
+        """Publish the outcomes, commit position and journal: returns once all of it is acknowledged.
 
-        Broker trouble is waited out. Raises only what must end the run.
+        False: the group goes on without us. Whatever of it was done, the next owner does it again, and no later settle
+        of this partition may do anything. Broker trouble is waited out. Raises only what must end the run.
         """
 
     async def prove(self) -> bool:

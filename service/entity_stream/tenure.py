@@ -1,32 +1,49 @@
-"""The partitions that are ours, each with one settler: publish and commit, one act at a time.
+"""One partition while it is ours, with one settler: publish and commit, one act at a time.
 
-The epoch is part of a partition's name. Once released, a tenure is not found any more, so nothing
-that arrives late can be published or committed for it.
+What a commit says of the partition is true of it: jobs are named as soon as they are accepted, outcomes are counted as
+they are settled, and what there is no room to say is not done.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from entity_stream.core import journal
-from entity_stream.core.model import Batch, Outcome, Partition, Record, weight
+from entity_stream.core.model import Document, Job, Outcome, Record, weight
 from entity_stream.core.ordering import Lanes, Order
-from entity_stream.core.progress import Progress
+from entity_stream.core.progress import Entry, Progress, Room
+from entity_stream.moments import heard, now
 from entity_stream.ports import Claim, Ledger
+
+DARK = 0.5
+"""Seconds after which a job that is accepted and not committed yet keeps others from being submitted: were we to die,
+it would be paid again, and so would they."""
 
 
 class Tenure:
-    """One partition while it is ours: what is begun, whose turn it is, what is ready to be settled."""
+    """What is begun, in which job, whose turn it is, what is ready to be settled."""
 
-    def __init__(self, claim: Claim, order: Order) -> None:
+    def __init__(self, claim: Claim, order: Order, resource: str) -> None:
+        """Take over what the claim's journal says; only jobs of `resource` can be asked for."""
         self.partition = claim.partition
-        self.progress = Progress(claim.position, journal.read(claim.journal) if claim.journal else None)
+        self.progress = Progress(claim.position, journal.read(claim.journal) if claim.journal else None, [resource])
         self.bytes_held = 0
+        self.settles = 0
         self._lanes = Lanes(order)
         self._weights: dict[int, int] = {}  # by offset
         self._ready: list[Outcome] = []
+        self._deferred: list[Outcome] = []  # the journal has no room for them
+        self._inherited: dict[Entry, list[Document]] = {}  # jobs of an earlier life, and what was read of them
         self._wake = asyncio.Event()
         self._passed = False  # finished records were read, and no outcome will come
+        self._named: float | None = None  # when the first job was accepted that is in no settle yet
+        self._naming: float | None = None  # the same of the settle that is under way
+        self._asking = 0  # submits under way
+        self._answered = asyncio.Event()
+        self._answered.set()
         self._ends = False
+
+    # records
 
     def begin(self, record: Record) -> bool:
         """Take a record in, in the order of offsets; False when an earlier life has finished it."""
@@ -39,92 +56,101 @@ class Tenure:
         self.bytes_held += weighed
         return True
 
+    def inherits(self, document: Document) -> bool:
+        """Tell whether a document that was just begun is in a job of an earlier life; if so it waits for that."""
+        if entry := self.progress.entry(document.record.offset):
+            self._inherited.setdefault(entry, []).append(document)
+        return entry is not None
+
+    def resumable(self, *, all_: bool) -> list[tuple[Entry, Sequence[Document]]]:
+        """Take the inherited jobs whose records have been read, or all of which any was."""
+        taken = [entry for entry in self._inherited if all_ or not entry.unread]
+        return [(entry, self._inherited.pop(entry)) for entry in taken]
+
     def finish(self, outcome: Outcome) -> None:
-        """Take an outcome; it is settled when its turn comes."""
-        if released := self._lanes.release(outcome):
+        """Take an outcome; it is settled when its turn comes, and there is room to say so."""
+        if not self.progress.admits(outcome.record.offset):
+            self._deferred.append(outcome)
+        elif released := self._lanes.release(outcome):
             self._ready += released
             self._wake.set()
+
+    def _finish_deferred(self) -> None:
+        self._deferred.sort(key=lambda outcome: outcome.record.offset)
+        while self._deferred and self.progress.admits(self._deferred[0].record.offset):
+            self.finish(self._deferred.pop(0))
+
+    @property
+    def defers(self) -> bool:
+        """Tell whether outcomes wait for room in the journal."""
+        return bool(self._deferred)
+
+    # submits
+
+    def reserve(self, offsets: Sequence[int], attempts: int) -> Entry | None:
+        """Reserve room in the journal for a submit of ascending offsets: their first one, or the first of many."""
+        first = attempts == 1 and offsets[0] != self.progress.position
+        return self.progress.reserve(offsets, attempts, Room.NEW if first else Room.AGAIN)
+
+    def reserve_position(self, attempts: int) -> Entry | None:
+        """Reserve room for the position alone, which is always there."""
+        return self.progress.reserve([self.progress.position], attempts, Room.ALL)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Have whoever lets the partition go wait for the answer to a submit."""
+        self._asking += 1
+        self._answered.clear()
+        try:
+            yield
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._answered.set()
+
+    def name(self, entry: Entry, job: Job) -> None:
+        """Have a job that was accepted committed at once."""
+        self.progress.name(entry, job)
+        self._named = now() if self._named is None else self._named
+        self._wake.set()
+
+    def dark(self) -> bool:
+        """Tell whether an accepted job has not been committed for too long."""
+        return any(since is not None and now() - since > DARK for since in (self._named, self._naming))
+
+    # settling
 
     def end(self) -> None:
         """Settle what is ready and no more."""
         self._ends = True
         self._wake.set()
 
+    async def answered(self, within: float) -> bool:
+        """Wait until no submit is under way."""
+        return await heard(self._answered, within)
+
     async def settle(self, ledger: Ledger, room: asyncio.Event) -> None:
-        """Settle whatever has become ready since the last settle, until the tenure ends."""
-        while self._ready or not self._ends:
+        """Settle whatever has become ready since the last settle, until the tenure ends or the group ends it."""
+        while self._due() or not self._ends:
             await self._wake.wait()
             self._wake.clear()
-            if not self._ready and not self._passed:
-                continue
-            outcomes, self._ready, self._passed = self._ready, [], False
-            for outcome in outcomes:
-                self.progress.finish(outcome.record.offset)
-            now = self.progress.journal()
-            await ledger.settle(self.partition, outcomes, now.position, journal.write(now))
-            self.bytes_held -= sum(self._weights.pop(outcome.record.offset) for outcome in outcomes)
+            if self._due() and not await self._settle_once(ledger):
+                return
             room.set()
 
+    def _due(self) -> bool:
+        return bool(self._ready) or self._passed or self._named is not None
 
-class Tenures:
-    """All partitions that are ours now."""
-
-    def __init__(self, ledger: Ledger, order: Order) -> None:
-        self._ledger = ledger
-        self._order = order
-        self._held: dict[Partition, tuple[Tenure, asyncio.Task[None]]] = {}
-        self.room = asyncio.Event()
-        """Set whenever memory has become free."""
-
-    def claim(self, claim: Claim, settlers: asyncio.TaskGroup) -> None:
-        """Make a partition ours; its settler lives in `settlers`."""
-        tenure = Tenure(claim, self._order)
-        self._held[claim.partition] = tenure, settlers.create_task(tenure.settle(self._ledger, self.room))
-
-    def begin(self, record: Record) -> bool:
-        """Take a record in; False when its partition is not ours (any more), or it is finished."""
-        held = self._held.get(record.partition)
-        return held is not None and held[0].begin(record)
-
-    def finish(self, outcomes: Iterable[Outcome]) -> None:
-        """Hand outcomes to the settlers of their partitions; those of other epochs go nowhere."""
+    async def _settle_once(self, ledger: Ledger) -> bool:
+        outcomes, self._ready, self._passed = self._ready, [], False
+        self._naming, self._named = self._named, None
         for outcome in outcomes:
-            if held := self._held.get(outcome.record.partition):
-                held[0].finish(outcome)
-
-    def ours(self, batch: Batch) -> Batch:
-        """Return the documents whose partition is ours."""
-        return tuple(document for document in batch if document.record.partition in self._held)
-
-    def hold(self, batch: Batch) -> bool:
-        """Tell whether any of a batch is ours."""
-        return any(document.record.partition in self._held for document in batch)
-
-    async def proven(self) -> bool:
-        """Tell whether what is ours is still ours as the brokers see it."""
-        return await self._ledger.prove()
-
-    def unfinished(self) -> dict[Partition, int]:
-        """Count the records of each partition that are begun and not settled."""
-        return {partition: len(tenure.progress) for partition, (tenure, _) in self._held.items()}
-
-    def bytes_held(self) -> int:
-        """Weigh all that is begun and not settled."""
-        return sum(tenure.bytes_held for tenure, _ in self._held.values())
-
-    async def release(self, partitions: Collection[Partition], within: float) -> int:
-        """Let partitions go: each of their settles has ended, or is cancelled after `within` seconds.
-
-        Returns how many of their records are left unfinished to whoever reads them next.
-        """
-        ending = [self._held.pop(partition) for partition in partitions if partition in self._held]
-        if not ending:
-            return 0
-        for tenure, _ in ending:
-            tenure.end()
-        self.room.set()
-        _, late = await asyncio.wait([task for _, task in ending], timeout=within)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        return sum(len(tenure.progress) for tenure, _ in ending)
+            self.progress.finish(outcome.record.offset)
+        said = self.progress.journal()
+        if not await ledger.settle(self.partition, outcomes, said.position, journal.write(said)):
+            return False
+        self._naming = None
+        self.settles += 1
+        self.bytes_held -= sum(self._weights.pop(outcome.record.offset) for outcome in outcomes)
+        self._finish_deferred()
+        return True

@@ -1,6 +1,8 @@
-"""The position is the first unfinished offset, whatever was finished first and whatever holes the log has."""
+"""The position is the first unfinished offset, and all that is known fits into the journal of a commit, always."""
 
+from base64 import b64decode
 from random import Random
+from uuid import UUID
 
 import pytest
 from hypothesis import example, given, settings
@@ -14,7 +16,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from entity_stream.core.progress import Begin, Progress, begin
+from entity_stream.core import journal
+from entity_stream.core.journal import RAW_ROOM, Journal
+from entity_stream.core.model import Job
+from entity_stream.core.progress import Begin, Entry, Progress, Room, begin
 
 
 class Log(RuleBasedStateMachine):
@@ -82,6 +87,173 @@ def test_the_position_never_goes_back_and_ends_behind_the_last(offsets: set[int]
         positions.append(progress.position)
     assert positions == sorted(positions)
     assert positions[-1] == max(offsets) + 1
+
+
+class Lives(RuleBasedStateMachine):
+    """A partition through submits, results, crashes and compaction, beside sets that say what is true.
+
+    Each submit is alone with its partition's journal here, which must have room for all of them at any time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[int] = []
+        self.end = 0
+        self.jobs = 0
+        self.done: set[int] = set()
+        self.begin_life(Progress(0, None, ["default"]))
+
+    def begin_life(self, progress: Progress) -> None:
+        self.progress = progress
+        self.open: list[int] = []  # begun, in no submit
+        self.submits: dict[Entry, set[int]] = {}  # what each still owes
+        self.unread = [offset for offset in self.log if offset >= progress.position]
+
+    @rule(holes=st.lists(st.sampled_from([0, 0, 0, 0, 1, 3, 500]), min_size=1, max_size=60))
+    def write(self, holes: list[int]) -> None:
+        for hole in holes:
+            self.log.append(self.end + hole)
+            self.unread.append(self.end + hole)
+            self.end += hole + 1
+
+    @precondition(lambda self: self.unread)
+    @rule(count=st.integers(1, 60))
+    def read(self, count: int) -> None:
+        for offset in self.unread[:count]:
+            begun = self.progress.begin(offset)
+            assert begun is (offset not in self.done), "what is finished is not begun again, what is not is"
+            if begun and (entry := self.progress.entry(offset)):
+                assert offset in self.named[offset].pending()
+                self.submits.setdefault(entry, set()).add(offset)
+            elif begun:
+                self.open.append(offset)
+        del self.unread[:count]
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), step=st.integers(1, 4), again=st.booleans())
+    def submit(self, data: st.DataObject, step: int, again: bool) -> None:
+        """Every so many-th of what is open, or of what an earlier submit owes."""
+        owed = [sorted(some) for some in self.submits.values() if some]
+        among = data.draw(st.sampled_from(owed)) if again and owed else sorted(self.open)
+        some = among[::step][:25]
+        holds_position = some[0] == self.progress.position
+        entry = self.progress.reserve(some, 1, Room.AGAIN if again or holds_position else Room.NEW)
+        if entry is None and holds_position:
+            some = some[:1]
+            entry = self.progress.reserve(some, 1, Room.ALL)
+            assert entry, "the position may always be submitted, alone"
+        if entry is None:
+            return
+        for owing in self.submits.values():
+            owing.difference_update(some)
+        self.open = [offset for offset in self.open if offset not in some]
+        self.submits[entry] = set(some)
+
+    @precondition(lambda self: self.submits)
+    @rule(data=st.data(), length=st.sampled_from([0, 0, 0, 0, 12, 40]))
+    def answer(self, data: st.DataObject, length: int) -> None:
+        entry = data.draw(st.sampled_from(list(self.submits)))
+        self.jobs += 1
+        name = str(UUID(int=self.jobs)) if not length else f"{self.jobs:0{length}}"
+        if entry.job is None:
+            self.progress.name(entry, Job(name, "default"))
+
+    @precondition(lambda self: any(entry.job is None for entry in self.submits))
+    @rule(data=st.data())
+    def refuse(self, data: st.DataObject) -> None:
+        entry = data.draw(st.sampled_from([entry for entry in self.submits if entry.job is None]))
+        self.progress.give_back(entry)
+        self.open = sorted([*self.open, *self.submits.pop(entry)])
+
+    @precondition(lambda self: any(self.submits.values()))
+    @rule(data=st.data(), step=st.integers(1, 4))
+    def finish(self, data: st.DataObject, step: int) -> None:
+        owing = data.draw(st.sampled_from([some for some in self.submits.values() if some]))
+        for offset in sorted(owing)[::step]:
+            assert self.progress.admits(offset), "a submit has reserved room for its end"
+            self.progress.finish(offset)
+            owing.discard(offset)
+            self.done.add(offset)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), step=st.integers(1, 3))
+    def finish_without_a_job(self, data: st.DataObject, step: int) -> None:
+        for offset in self.open[::step]:
+            admitted = self.progress.admits(offset)
+            assert admitted or offset != self.progress.position
+            if admitted:
+                self.open.remove(offset)
+                self.progress.finish(offset)
+                self.done.add(offset)
+
+    @rule(lost=st.sets(st.integers(0, 50)))
+    def crash(self, lost: set[int]) -> None:
+        """Begin again from what a commit would say now; the log may have lost some of it meanwhile."""
+        said = self.progress.journal()
+        metadata = journal.write(said)
+        place = sum(offset < said.position for offset in self.log)
+        self.log = [offset for n, offset in enumerate(self.log) if n < place or n - place not in lost]
+        self.begin_life(Progress(said.position, journal.read(metadata) if metadata else None, ["default"]))
+
+    @property
+    def named(self) -> dict[int, journal.Trace]:
+        return {offset: job for job in self.progress.journal().jobs for offset in job.pending()}
+
+    @invariant()
+    def it_fits(self) -> None:
+        assert len(b64decode(journal.write(self.progress.journal()))) <= RAW_ROOM
+
+    @invariant()
+    def it_says_what_is_true(self) -> None:
+        said = self.progress.journal()
+        pending = self.named
+        for entry, owing in self.submits.items():
+            if entry.job:
+                assert owing <= {offset for offset, job in pending.items() if job.id == entry.job.id}
+        unfinished = {*journal.offsets(said.unfinished), *pending}
+        for offset in self.log:
+            known = offset < said.position or (offset < said.end and offset not in unfinished)
+            assert known is (offset in self.done)
+
+
+def test_what_is_known_fits_into_a_journal_and_survives_any_crash() -> None:
+    """Whatever is submitted, refused, answered, finished or lost: nothing is forgotten, and nothing made up."""
+    run_state_machine_as_test(Lives, settings=settings(max_examples=100, stateful_step_count=60, deadline=None))
+
+
+def test_a_full_journal_stops_what_is_new_before_what_is_in_hand() -> None:
+    """New submits stop at three quarters of the room, submits of what is in hand go on, and the position always may."""
+    progress = Progress(0, None, ["default"])
+    for offset in range(20_000):
+        progress.begin(offset)
+    entries, at = [], 100
+    while entry := progress.reserve(range(at, at + 25), 1, Room.NEW):
+        progress.name(entry, Job(str(UUID(int=at)), "default"))
+        entries.append(entry)
+        at += 25
+    assert 84 <= len(entries) < 100
+    halves = [progress.reserve(range(100 + 25 * n, 110 + 25 * n), 4, Room.AGAIN) for n in range(10)]
+    assert all(halves)
+    while progress.reserve(range(at, at + 25), 2, Room.AGAIN):
+        at += 25
+    assert progress.reserve([0], 1, Room.ALL)
+
+
+def test_jobs_of_an_earlier_life_stay_until_their_records_are_read_or_passed() -> None:
+    """What a journal names is named in the next one; what the log has lost is let go, and counted."""
+    said = Journal(10, 30, ((13, 15),), (journal.Trace(str(UUID(int=7)), journal.mark("default"), 2, ((16, 20),)),))
+    progress = Progress(10, said, ["default"])
+    assert progress.journal().jobs == said.jobs
+    assert not progress.begin(12)
+    assert progress.begin(17)  # 13 to 16 are not in the log any more
+    entry = progress.entry(17)
+    assert entry
+    assert (entry.attempts, entry.job) == (2, Job(str(UUID(int=7)), "default"))
+    assert list(progress.journal().jobs[0].pending()) == [17, 18, 19]
+    assert not progress.begin(25)  # nor 18 and 19
+    assert progress.passed == 3
+    progress.finish(17)
+    assert progress.journal().jobs == ()
 
 
 @given(st.none() | st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))

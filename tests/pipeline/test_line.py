@@ -1,25 +1,20 @@
 """The pipeline in random worlds and virtual time. The ledger asserts at every commit; see worlds.py."""
 
 import asyncio
-import random
-from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entity_stream.calling import SECOND_OPINION
-from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Batch, Job, Partition, Record
 from entity_stream.core.ordering import Order
 from entity_stream.core.verdict import Again, Park, PollVerdict, SubmitVerdict, Wait
-from entity_stream.pipeline import Line
 from entity_stream.plan import Plan
 from tests import virtual_time
-from tests.pipeline.worlds import TOPIC, CheckingLedger, Endpoint, Faults, Log, LogSource, fits, now, records
+from tests.pipeline.lives import CALM, PLAN, PLAN_FIELDS, World, calm_world, plain
+from tests.pipeline.worlds import TOPIC, Endpoint, Faults, Log, now
 
-PLAN = Plan(limits=Limits(linger=0.2), window=8, calls_per_minute=6_000, drain_for=30, overdue=600)
-CALM = Faults()
 WORLDS = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 faults = st.builds(
@@ -27,64 +22,26 @@ faults = st.builds(
     trouble=st.sampled_from([0.0, 0.1, 0.4]),
     job=st.sampled_from([0.0, 0.1]),
     missing=st.sampled_from([0.0, 0.1]),
+    silence=st.sampled_from([0.0, 0.1]),
     acknowledgement=st.sampled_from([0.0, 0.3]),
+    lost=st.sampled_from([0.0, 0.01]),
     outage=st.sampled_from([(0.0, 0.0), (10.0, 400.0)]),
     parked=st.sampled_from([(0.0, 0.0), (15.0, 3_600.0)]),
 )
 
 
-class World:
-    """One log, and as many lives of the line on it as a test wants."""
-
-    def __init__(self, seed: int, count: int, faults: Faults = CALM, plan: Plan = PLAN, odd: float = 0.1) -> None:
-        self.rng = random.Random(seed)
-        self.plan, self.faults = plan, faults
-        self.log = Log(records(self.rng, count, odd=odd))
-        self.endpoint = Endpoint(self.rng, faults)
-        self.stop = asyncio.Event()
-        self.begin()
-
-    def begin(self, chunks: tuple[int, int] = (0, 40)) -> None:
-        """Start a new life: all that a crash loses is made anew."""
-        self.stop = asyncio.Event()
-        self.endpoint.meet_a_new_process()
-        self.endpoint.epochs = self.log.epochs
-        self.source = LogSource(self.log, self.rng, chunks)
-        self.ledger = CheckingLedger(self.log, self.rng, self.faults, self.plan.order)
-        self.line = Line(self.source, self.endpoint, self.ledger, self.plan, self.stop)
-        for index in self.log.epochs:
-            self.log.epochs[index] += 1
-
-    async def run_until(self, condition: Callable[[], bool], limit: float = 100_000.0) -> None:
-        async def watch() -> None:
-            while not condition():
-                assert now() < limit, f"stuck: {self.line.vitals()}"
-                await asyncio.sleep(0.5)
-            self.stop.set()
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(watch())
-            await self.line.run()
-
-    def assert_whole(self) -> None:
-        """Every record has the outcome it deserves."""
-        for index, log in self.log.records.items():
-            for record in log:
-                outcomes = self.log.published[index, record.offset]
-                assert outcomes
-                assert all(fits(record, outcome) for outcome in outcomes), (record, outcomes)
-
-
 @WORLDS
-@given(st.integers(), st.integers(0, 300), faults, st.sampled_from(Order))
-def test_every_record_gets_its_outcome_and_is_committed(seed: int, count: int, faults: Faults, order: Order) -> None:
+@given(st.integers(), st.integers(0, 300), faults, st.sampled_from(Order), st.booleans())
+def test_every_record_gets_its_outcome_and_is_committed(
+    seed: int, count: int, faults: Faults, order: Order, exactly_once: bool
+) -> None:
     """Through throttling, outages, failed jobs, lost acknowledgements and poison, nothing is lost or doubled."""
 
     async def main() -> None:
-        world = World(seed, count, faults, Plan(**{**PLAN_FIELDS, "order": order}))
+        plan = Plan(**{**PLAN_FIELDS, "order": order})
+        world = World(seed, count, faults, plan, exactly_once=exactly_once)
         await world.run_until(world.log.finished)
         world.assert_whole()
-        assert all(len(outcomes) == 1 for outcomes in world.log.published.values())
 
     virtual_time.run(main())
 
@@ -108,18 +65,22 @@ def test_a_stop_at_any_moment_loses_nothing(seed: int, lives: list[float], fault
 
 
 @WORLDS
-@given(st.integers(), st.floats(0, 60), faults)
-def test_a_crash_at_any_moment_loses_nothing(seed: int, when: float, faults: Faults) -> None:
-    """Cancelled with no chance to settle anything, the next life brings every record home."""
+@given(st.integers(), st.lists(st.floats(0, 60), min_size=1, max_size=4), faults, st.booleans())
+def test_a_crash_at_any_moment_loses_nothing(
+    seed: int, moments: list[float], faults: Faults, exactly_once: bool
+) -> None:
+    """Cancelled with no chance to settle anything, the next life brings every record home and pays none again."""
 
     async def main() -> None:
-        world = World(seed, 200, faults)
-        crashing = asyncio.create_task(world.line.run())
-        await asyncio.sleep(when)
-        crashing.cancel()
-        await asyncio.gather(crashing, return_exceptions=True)
-        assert len(asyncio.all_tasks()) == 1, "a task outlived its group"
-        world.begin()
+        world = World(seed, 200, faults, exactly_once=exactly_once)
+        for when in moments:
+            crashing = asyncio.create_task(world.line.run())
+            await asyncio.wait([crashing], timeout=when)  # it may be lost before
+            crashing.cancel()
+            await asyncio.gather(crashing, return_exceptions=True)
+            assert len(asyncio.all_tasks()) == 1, "a task outlived its group"
+            world.excuse()
+            world.begin()
         await world.run_until(world.log.finished)
         world.assert_whole()
 
@@ -148,22 +109,6 @@ def test_a_revoked_partition_is_settled_by_its_next_owner_only(
         world.assert_whole()
 
     virtual_time.run(main())
-
-
-PLAN_FIELDS = {name: getattr(PLAN, name) for name in PLAN.__struct_fields__}
-
-
-def plain(count: int, key: bytes | None = None, text: bytes = b"all is well") -> list[Record]:
-    value = b'{"text":"%s"}' % text
-    return [Record(Partition(TOPIC, 0), offset, key, value) for offset in range(count)]
-
-
-def calm_world(log: Log, plan: Plan = PLAN, duration: float = 5.0) -> World:
-    world = World(1, 0, plan=plan)
-    world.log = log
-    world.endpoint = Endpoint(world.rng, CALM, lambda: duration)
-    world.begin(chunks=(40, 40))
-    return world
 
 
 @pytest.mark.asyncio

@@ -13,7 +13,7 @@ from entity_stream.core.probe import PROBE
 from entity_stream.core.trial import ALONE
 from entity_stream.core.verdict import Again, Done, Halve, Judged, PollVerdict, SubmitVerdict, Wait
 from entity_stream.plan import Plan
-from tests.pipeline.test_line import World, calm_world, plain
+from tests.pipeline.lives import World, calm_world, plain
 from tests.pipeline.worlds import MODEL, Log, now
 
 pytestmark = pytest.mark.asyncio

@@ -27,7 +27,7 @@ from entity_stream.core.verdict import (
     SubmitVerdict,
     Wait,
 )
-from entity_stream.ports import Claim, Fetched, Release
+from entity_stream.ports import Claim, Fetched, Release, StartAgain
 
 TOPIC = "in"
 MODEL = Model("project", "deployment")
@@ -44,6 +44,8 @@ class Faults(Struct, frozen=True):
     job: float = 0.0  # a job that fails, vanishes or is cancelled
     missing: float = 0.0  # a result without one of its ids, per document
     acknowledgement: float = 0.0  # a settle that is done but whose answer is lost: the ledger does it again
+    lost: float = 0.0  # a settle whose end nobody learns: it is done, or half done, or not at all, and the run ends
+    silence: float = 0.0  # a submit that is taken, but whose answer never comes
     outage: tuple[float, float] = (0.0, 0.0)  # seconds from and until nothing answers
     parked: tuple[float, float] = (0.0, 0.0)  # seconds from and until the key is refused
 
@@ -59,6 +61,8 @@ class Log:
         self.journals: dict[int, bytes] = dict.fromkeys(self.records, b"")
         self.published: dict[tuple[int, int], list[Outcome]] = defaultdict(list)
         self.epochs: dict[int, int] = dict.fromkeys(self.records, 0)
+        self.highest: dict[tuple[object, bytes | None], int] = {}  # offset published, per lane
+        self.barrier: dict[tuple[object, bytes | None], int] = {}  # offset of the tombstone published last
 
     def end(self) -> dict[int, int]:
         """The position of each partition once all of it is finished."""
@@ -71,8 +75,14 @@ class Log:
         """Tell of an offset whether the last commit says that it is finished."""
         position, metadata = self.committed[index], self.journals[index]
         said = journal.read(metadata, position) if metadata else journal.Journal(position, position)
-        unfinished = {offset for run in said.unfinished for offset in range(*run)}
-        return lambda offset: offset < said.end and offset not in unfinished
+        open_ = {*journal.offsets(said.unfinished), *(offset for job in said.jobs for offset in job.pending())}
+        return lambda offset: offset < said.end and offset not in open_
+
+    def named(self, index: int) -> dict[int, str]:
+        """Tell which job the last commit names for which offset."""
+        metadata = self.journals[index]
+        jobs = journal.read(metadata).jobs if metadata else ()
+        return {offset: job.id for job in jobs for offset in job.pending()}
 
 
 class LogSource:
@@ -98,7 +108,7 @@ class LogSource:
             del self.held[partition]
         self._unclaimed += [partition.index for partition in gone]
 
-    async def read(self, wait: float) -> Fetched:
+    async def read(self, wait: float, without: Collection[Partition] = ()) -> Fetched:
         await asyncio.sleep(0.01)
         claims = []
         while self._unclaimed:
@@ -107,7 +117,7 @@ class LogSource:
             position = self.log.committed[index]
             self.held[partition] = sum(record.offset < position for record in self.log.records[index])
             claims.append(Claim(partition, position, self.log.journals[index]))
-        records = [record for partition in self.held for record in self._some(partition)]
+        records = [record for partition in self.held if partition not in without for record in self._some(partition)]
         if not records:
             await asyncio.sleep(wait)
         self.reads += len(records)
@@ -134,6 +144,9 @@ class Endpoint:
         self.probes: list[tuple[float, Batch]] = []
         self.polls: dict[str, int] = defaultdict(int)
         self.under_way = self.peak = 0
+        self.good: dict[str, str] = {}  # the job that is paid for and may bring the result, per document
+        self.billed_twice: list[tuple[str, str]] = []
+        self._doubted: set[str] = set()
         self.epochs: dict[int, int] | None = None  # what may be submitted, where a test says so
 
     def meet_a_new_process(self) -> None:
@@ -151,12 +164,26 @@ class Endpoint:
         if any(document.text == "poison" for document in batch):
             return Halve(Reason("InvalidDocument", "poison"))
         told = self.probes if batch is PROBE else self.submits
-        job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(told)}", "test")
+        job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(told)}", "default")
         told.append((now(), batch))
         self._ends[job.id] = now() + self._duration()
+        if self._rng.random() < self._faults.silence:
+            return Wait("silence")
+        if batch is not PROBE:
+            self._bill(job, batch)
         self.under_way += 1
         self.peak = max(self.peak, self.under_way)
         return Done(job)
+
+    def _bill(self, job: Job, batch: Batch) -> None:
+        for document in batch:
+            if earlier := self.good.get(document.wire_id):
+                self.billed_twice.append((document.wire_id, earlier))
+            self.good[document.wire_id] = job.id
+
+    def _fail(self, batch: Batch) -> None:
+        for document in batch:
+            self.good.pop(document.wire_id, None)
 
     async def poll(self, job: Job, batch: Batch) -> PollVerdict:
         self.polls[job.id] += 1
@@ -166,8 +193,15 @@ class Endpoint:
             return Running()
         self.under_way -= 1
         if self._rng.random() < self._faults.job and self._spare(batch):
-            return Again("InternalServerError: failed", certain=self._rng.random() < 0.5)
+            certain = self._rng.random() < 0.5
+            if certain or job.id in self._doubted:
+                self._fail(batch)
+            self._doubted.add(job.id)
+            return Again("InternalServerError: failed", certain=certain)
         missing = tuple(d for d in batch if self._rng.random() < self._faults.missing and self._spare((d,)))
+        self._fail(missing)
+        if all(d.text == "refused" for d in batch if d not in missing):
+            self._fail(batch)  # nobody need believe that
         return Done(Judged(tuple(self._outcome(d.record, d.text, d.id) for d in batch if d not in missing), missing))
 
     def _outcome(self, record: Record, text: str, name: str) -> Outcome:
@@ -204,30 +238,49 @@ class Endpoint:
 class CheckingLedger:
     """Publishes and commits into the log, and checks every promise at every commit."""
 
-    def __init__(self, log: Log, rng: random.Random, faults: Faults, order: Order) -> None:
+    def __init__(
+        self, log: Log, rng: random.Random, faults: Faults, order: Order, *, exactly_once: bool = False
+    ) -> None:
         self._log, self._rng, self._faults, self._order = log, rng, faults, order
+        self._exactly_once = exactly_once
         self._under_way: set[Partition] = set()
-        self._highest: dict[tuple[Partition, bytes | None], int] = {}  # offset published, per lane and epoch
-        self._barrier: dict[tuple[Partition, bytes | None], int] = {}  # offset of the tombstone published last
         self.away = False
         self.outcast = False
+        self.lost = False
         self.settles = 0
 
-    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, metadata: bytes) -> None:
+    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, metadata: bytes) -> bool:
         assert partition not in self._under_way, "two settles of one partition at once"
+        assert len(metadata) <= journal.ROOM
         self._under_way.add(partition)
         try:
             while self.away:
                 await asyncio.sleep(0.1)
-            await asyncio.sleep(0.02)
-            self._publish(partition, outcomes)
-            await asyncio.sleep(0.01)
-            if self._rng.random() < self._faults.acknowledgement:
-                await asyncio.sleep(1.0)
-            self._commit(partition, position, metadata)
+            await self._settle(partition, outcomes, position, metadata)
             self.settles += 1
         finally:
             self._under_way.discard(partition)
+        return True
+
+    async def _settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, metadata: bytes) -> None:
+        """Publish, then commit, or both at once; the run may be lost before, after, and, at least once, in between."""
+        await asyncio.sleep(0.02)
+        self._lose()
+        if not self._exactly_once:
+            self._publish(partition, outcomes)
+            await asyncio.sleep(0.01)
+            self._lose()
+        if self._rng.random() < self._faults.acknowledgement:
+            await asyncio.sleep(1.0)
+        if self._exactly_once:
+            self._publish(partition, outcomes)
+        self._commit(partition, position, metadata)
+        self._lose()
+
+    def _lose(self) -> None:
+        self.lost = self.lost or self._rng.random() < self._faults.lost
+        if self.lost:
+            raise StartAgain
 
     async def prove(self) -> bool:
         """While it is away nobody can tell; an outcast is told."""
@@ -241,17 +294,20 @@ class CheckingLedger:
             record = outcome.record
             assert record.partition == partition
             assert not settled(record.offset), f"{partition.index}:{record.offset} is published again"
-            self._log.published[partition.index, record.offset].append(outcome)
+            published = self._log.published[partition.index, record.offset]
+            assert not (self._exactly_once and published), f"{partition.index}:{record.offset} is published twice"
+            published.append(outcome)
             if record.key is not None or self._order is Order.PARTITION:
-                self._check_order(record, (partition, None if self._order is Order.PARTITION else record.key))
+                place = partition.index if self._exactly_once else partition
+                self._check_order(record, (place, None if self._order is Order.PARTITION else record.key))
 
-    def _check_order(self, record: Record, lane: tuple[Partition, bytes | None]) -> None:
+    def _check_order(self, record: Record, lane: tuple[object, bytes | None]) -> None:
         alone = self._order is not Order.UNORDERED or record.value is None
-        behind = self._highest if alone else self._barrier
+        behind = self._log.highest if alone else self._log.barrier
         assert behind.get(lane, -1) < record.offset, f"{lane}: {record.offset} is out of order"
-        self._highest[lane] = max(record.offset, self._highest.get(lane, -1))
+        self._log.highest[lane] = max(record.offset, self._log.highest.get(lane, -1))
         if record.value is None:
-            self._barrier[lane] = record.offset
+            self._log.barrier[lane] = record.offset
 
     def _commit(self, partition: Partition, position: int, metadata: bytes) -> None:
         index = partition.index

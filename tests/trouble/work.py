@@ -70,9 +70,9 @@ class Brisk:
         self._source = source
         self.on_revoke = source.on_revoke
 
-    async def read(self, wait: float) -> Fetched:
+    async def read(self, wait: float, without: Collection[Partition] = ()) -> Fetched:
         """Pass on, with less patience."""
-        return await self._source.read(min(wait, 0.02))
+        return await self._source.read(min(wait, 0.02), without)
 
 
 class Work:

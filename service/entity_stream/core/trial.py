@@ -22,6 +22,14 @@ class Left(Struct, frozen=True):
     """It would bring nothing again, submitted as it is."""
 
 
+def merged(first: Left, second: Left) -> Left:
+    """Put together what is left of two parts that were submitted one after the other."""
+    if not (first.documents and second.documents):
+        return first if first.documents else second
+    final = first.final and second.final
+    return Left(first.documents + second.documents, second.reason, max(first.sent, second.sent), final)
+
+
 ALONE = 3
 """How often a document that stands alone is submitted before it is convicted: a job may fail for no reason."""
 

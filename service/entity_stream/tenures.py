@@ -1,0 +1,222 @@
+"""The partitions that are ours now.
+
+The epoch is part of a partition's name. Once released, a tenure is not found any more, so nothing that arrives late
+can be submitted, published or committed for it; only a submit that is under way then may still name its job.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from msgspec import Struct
+
+from entity_stream.core.model import Batch, Document, Job, Outcome, Partition, Record
+from entity_stream.core.ordering import Order
+from entity_stream.core.probe import PROBE
+from entity_stream.core.progress import Entry
+from entity_stream.moments import now
+from entity_stream.ports import Claim, Ledger
+from entity_stream.tenure import Tenure
+
+LOOK = 0.05
+"""Seconds between two looks at what has no event of its own."""
+
+LAST_SETTLE = 2.0
+"""Seconds that are kept for the last settle when partitions are let go, or half of all there are."""
+
+
+class Grant:
+    """A batch that may be submitted: the journals of its partitions have room for its job."""
+
+    def __init__(self, batch: Batch, entries: Sequence[tuple[Tenure, Entry]] = ()) -> None:
+        self.batch, self._entries = batch, entries
+
+    def only(self, held: Collection[Tenure], batch: Batch) -> "Grant":
+        """Leave out the partitions that are ours no more."""
+        return Grant(batch, [(tenure, entry) for tenure, entry in self._entries if tenure in held])
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Have whoever lets partitions go wait for the answer."""
+        with ExitStack() as stack:
+            for tenure, _ in self._entries:
+                stack.enter_context(tenure.asking())
+            yield
+
+    def name(self, job: Job) -> None:
+        """Have the job that was accepted committed at once."""
+        for tenure, entry in self._entries:
+            tenure.name(entry, job)
+
+    def give_back(self) -> None:
+        """Give back the room: nothing was submitted, or it was refused."""
+        for tenure, entry in self._entries:
+            tenure.progress.give_back(entry)
+
+
+class Resumed(Struct, frozen=True):
+    """A job of an earlier life, and those of its documents that are ours and not settled."""
+
+    job: Job
+    batch: Batch
+    attempts: int
+
+
+class Tenures:
+    """All of them, by partition."""
+
+    def __init__(self, ledger: Ledger, order: Order, resource: str) -> None:
+        self._ledger, self._order, self._resource = ledger, order, resource
+        self._held: dict[Partition, Tenure] = {}
+        self._settlers: dict[Tenure, asyncio.Task[None]] = {}
+        self._settled = 0  # settles of partitions that are gone
+        self._superseded = 0
+        self.room = asyncio.Event()
+        """Set whenever memory has become free, or a journal."""
+
+    def claim(self, claim: Claim, settlers: asyncio.TaskGroup) -> None:
+        """Make a partition ours; its settler lives in `settlers`."""
+        tenure = self._held[claim.partition] = Tenure(claim, self._order, self._resource)
+        self._settlers[tenure] = settlers.create_task(self._keep(tenure))
+
+    async def _keep(self, tenure: Tenure) -> None:
+        """Settle for a partition until it is let go, or until the group goes on without us."""
+        try:
+            await tenure.settle(self._ledger, self.room)
+        finally:
+            self._settled += tenure.settles
+            self._superseded += tenure.progress.passed
+            del self._settlers[tenure]
+            if self._held.get(tenure.partition) is tenure:
+                del self._held[tenure.partition]
+                self.room.set()
+
+    # records
+
+    def begin(self, record: Record) -> bool:
+        """Take a record in; False when its partition is not ours (any more), or it is finished."""
+        held = self._held.get(record.partition)
+        return held is not None and held.begin(record)
+
+    def inherits(self, document: Document) -> bool:
+        """Tell whether a document that was just begun waits for a job of an earlier life."""
+        return self._held[document.record.partition].inherits(document)
+
+    def resumable(self, *, all_: bool) -> Iterator[Resumed]:
+        """Take the jobs of earlier lives that can be asked for: all their records have been read, or need not be."""
+        for tenure in self._held.values():
+            for entry, documents in tenure.resumable(all_=all_):
+                if entry.job:
+                    yield Resumed(entry.job, tuple(documents), entry.attempts)
+
+    def finish(self, outcomes: Iterable[Outcome]) -> None:
+        """Hand outcomes to the settlers of their partitions; those of other epochs go nowhere."""
+        for outcome in outcomes:
+            if held := self._held.get(outcome.record.partition):
+                held.finish(outcome)
+
+    # submits
+
+    def ours(self, grant: Grant) -> Grant:
+        """Leave out the documents whose partition is not ours any more; the probe always is."""
+        if grant.batch is PROBE or all(document.record.partition in self._held for document in grant.batch):
+            return grant
+        batch = tuple(document for document in grant.batch if document.record.partition in self._held)
+        return grant.only(self._held.values(), batch)
+
+    def hold(self, batch: Batch) -> bool:
+        """Tell whether any of a batch is ours, or is the probe."""
+        return batch is PROBE or any(document.record.partition in self._held for document in batch)
+
+    def grant(self, batch: Batch, attempts: int) -> Grant | None:
+        """Reserve room in the journals for as much of a batch as there is room for; None where that is nothing.
+
+        Where a partition has too little, its position is still let through, alone.
+        """
+        offsets: dict[Tenure, list[int]] = {}
+        for document in batch:
+            if tenure := self._held.get(document.record.partition):
+                offsets.setdefault(tenure, []).append(document.record.offset)
+        granted = {
+            tenure.partition: (tenure, entry)
+            for tenure, some in offsets.items()
+            if (entry := _reserve(tenure, some, attempts))
+        }
+        through = tuple(each for each in batch if _is_granted(each.record, granted))
+        return Grant(through, list(granted.values())) if through else None
+
+    def ungranted(self, batch: Batch, grant: Grant | None) -> Batch:
+        """Return what of a batch is ours and was not granted."""
+        granted = {id(document) for document in grant.batch} if grant else set()
+        return tuple(each for each in batch if each.record.partition in self._held and id(each) not in granted)
+
+    async def granted(self, batch: Batch, attempts: int) -> Grant | None:
+        """Wait for a grant; None when nothing of the batch is ours any more."""
+        while self.hold(batch):
+            if grant := self.grant(batch, attempts):
+                return grant
+            await asyncio.sleep(LOOK)
+        return None
+
+    async def proven(self, batch: Batch) -> bool:
+        """Tell whether what is ours is ours to the brokers too, once what we have submitted of it is committed."""
+        partitions = {document.record.partition for document in batch}
+        while any(self._held[each].dark() for each in partitions & self._held.keys()):  # noqa: ASYNC110 (many things end it)
+            await asyncio.sleep(LOOK)
+        return await self._ledger.prove()
+
+    # seen from outside
+
+    def unfinished(self) -> dict[Partition, int]:
+        """Count the records of each partition that are begun and not settled."""
+        return {partition: len(tenure.progress) for partition, tenure in self._held.items()}
+
+    def bytes_held(self) -> int:
+        """Weigh all that is begun and not settled."""
+        return sum(tenure.bytes_held for tenure in self._held.values())
+
+    def full(self) -> set[Partition]:
+        """Tell which partitions have outcomes that their journal has no room for."""
+        return {partition for partition, tenure in self._held.items() if tenure.defers}
+
+    def settles(self) -> int:
+        """Count the settles so far."""
+        return self._settled + sum(tenure.settles for tenure in self._held.values())
+
+    def superseded(self) -> int:
+        """Count the documents of inherited jobs whose records the log does not have any more."""
+        return self._superseded + sum(tenure.progress.passed for tenure in self._held.values())
+
+    # the end
+
+    async def release(self, partitions: Collection[Partition], within: float) -> int:
+        """Let partitions go: each of their settles has ended, or is cancelled after `within` seconds.
+
+        Answers to submits under way are waited for, as long as there is time for a last settle, which hands the jobs
+        over. Returns how many records are left unfinished to whoever reads them next.
+        """
+        ending = [self._held.pop(partition) for partition in partitions if partition in self._held]
+        deadline = now() + within
+        self.room.set()
+        answers = deadline - min(LAST_SETTLE, within / 2)
+        for tenure in ending:
+            await tenure.answered(answers - now())
+            tenure.end()
+        tasks = [self._settlers[tenure] for tenure in ending if tenure in self._settlers]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=max(0.0, deadline - now()))
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        return sum(len(tenure.progress) for tenure in ending)
+
+
+def _reserve(tenure: Tenure, offsets: Sequence[int], attempts: int) -> Entry | None:
+    entry = tenure.reserve(offsets, attempts)
+    if entry is None and offsets[0] == tenure.progress.position:
+        entry = tenure.reserve_position(attempts)
+    return entry
+
+
+def _is_granted(record: Record, granted: dict[Partition, tuple[Tenure, Entry]]) -> bool:
+    return record.partition in granted and record.offset in granted[record.partition][1].offsets
