@@ -121,6 +121,8 @@ def test_the_connections_can_be_set(tmp_path: Path) -> None:
         KAFKA_SSL_CERTIFICATE_FILE=pem,
         KAFKA_SSL_KEY_FILE=pem,
         KAFKA_SESSION_TIMEOUT="30",
+        KAFKA_TRANSACTIONAL_ID_PREFIX="ours",
+        DELIVERY="exactly_once",
         LANGUAGE_ENDPOINT="https://gateway.example/nlp/",
         LANGUAGE_API_VERSION="2024-11-15-preview",
         LANGUAGE_RESOURCE="west",
@@ -132,11 +134,17 @@ def test_the_connections_can_be_set(tmp_path: Path) -> None:
     )
     brokers = "one:9092,two:9093,[::1]:9094"
     login = ("SASL_SSL", "PLAIN", "me", "pass word")
-    assert full.kafka() == KafkaConnection(brokers, "us", "us-1", *login, pem, pem, pem, 30.0)
+    assert full.kafka() == KafkaConnection(brokers, "us", "us-1", *login, pem, pem, pem, 30.0, "ours")
     url, version = "https://gateway.example/nlp", "2024-11-15-preview"
     assert full.language() == LanguageEndpoint(url, SECRET, "incidents", "production", version, "west", 9.5, pem)
     assert full.topics() == Topics("entities", "letters")
     assert full.watch() == Watch("::1", 0)
+
+
+def test_transactions_have_names_where_delivery_is_exactly_once() -> None:
+    """A prefix alone makes no transaction, and exactly_once alone names them by the default."""
+    assert loaded(KAFKA_TRANSACTIONAL_ID_PREFIX="ours").kafka().transactional_id_prefix is None
+    assert loaded(DELIVERY="exactly_once").kafka().transactional_id_prefix == "entity-stream"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +198,40 @@ def test_bounds_are_where_the_documents_say(name: str) -> None:
     assert "too small" in the_mistake(roomy | {short: below})
 
 
+IN_KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": "stream-0"}
+MEMBER = "ENTITY_STREAM_KAFKA_GROUP_INSTANCE_ID"
+
+
+@pytest.mark.parametrize(
+    ("around", "given", "member"),
+    [
+        (IN_KUBERNETES, {}, "stream-0"),
+        (IN_KUBERNETES, {MEMBER: ""}, "stream-0"),
+        (IN_KUBERNETES, {MEMBER: "west-0"}, "west-0"),
+        (IN_KUBERNETES, {MEMBER: "none"}, None),
+        (IN_KUBERNETES, {MEMBER: "None"}, None),
+        ({"HOSTNAME": "laptop"}, {}, None),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, {}, None),
+    ],
+)
+def test_in_kubernetes_membership_is_static(around: dict[str, str], given: dict[str, str], member: str | None) -> None:
+    """There a member is named as its pod, unless it is given a name or none; elsewhere nobody names it."""
+    assert load(None, environ({}) | around | given).kafka().group_instance_id == member
+
+
+def test_a_file_names_a_member_before_its_pod_does(tmp_path: Path) -> None:
+    """What is set in a file wins over what Kubernetes says."""
+    config = Path(written(tmp_path, f"{MEMBER}=none\n"))
+    assert load(config, environ({}) | IN_KUBERNETES).kafka().group_instance_id is None
+
+
+def test_a_pod_name_that_is_none_is_told_with_its_place() -> None:
+    """A name that Kafka would not take is told at the start, and where it comes from."""
+    with pytest.raises(Mistakes) as caught:
+        load(None, environ({}) | IN_KUBERNETES | {"HOSTNAME": "a b"})
+    assert f"{MEMBER} is 'a b', which is not a name (environment, HOSTNAME). " in str(caught.value)
+
+
 # ---- What is wrong ---------------------------------------------------------------------------------------------------
 
 WRONG = [
@@ -201,6 +243,8 @@ WRONG = [
     ("KAFKA_GROUP", "our group", "not a group name"),
     ("KAFKA_GROUP", "g" * 250, "at most 249"),
     ("KAFKA_GROUP_INSTANCE_ID", "a/b", "not a name"),
+    ("KAFKA_TRANSACTIONAL_ID_PREFIX", "a:b", "not a name"),
+    ("DELIVERY", "at_most_once", "at_least_once, exactly_once"),
     ("KAFKA_SECURITY_PROTOCOL", "TLS", "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
     ("KAFKA_SESSION_TIMEOUT", "45s", "not a number of seconds"),
     ("KAFKA_SESSION_TIMEOUT", "5.9", "too small"),

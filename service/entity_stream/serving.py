@@ -12,15 +12,20 @@ from typing import Any, TypeVar
 import structlog
 from msgspec import Struct
 
+from entity_stream.board import Board
 from entity_stream.core.messages import Topics
 from entity_stream.core.mistake import Mistake, leaves
 from entity_stream.core.polling import backoff
+from entity_stream.core.watchdog import patience
 from entity_stream.edges import admin, language_http
 from entity_stream.edges.health import serve_health
 from entity_stream.edges.kafka_connection import connected
-from entity_stream.edges.kafka_ledger import KafkaLedger, new_producer
+from entity_stream.edges.kafka_ledger import KafkaLedger
+from entity_stream.edges.kafka_membership import Membership, reach
 from entity_stream.edges.kafka_source import KafkaSource, new_consumer
+from entity_stream.edges.kafka_transactions import TransactionalLedger
 from entity_stream.edges.language_http import HttpLanguage
+from entity_stream.edges.publishing import new_producer
 from entity_stream.edges.telemetry import Gauges, Metrics, ObservedLanguage, ObservedLedger, ObservedSource
 from entity_stream.edges.watched_language import WatchedLanguage
 from entity_stream.moments import heard, now
@@ -70,39 +75,6 @@ def setup_of(settings: Settings) -> Setup:
     )
 
 
-class Board:
-    """What keeps the service from being ready, in words."""
-
-    def __init__(self, language: WatchedLanguage) -> None:
-        self._language = language
-        self._life: tuple[Line, KafkaLedger, KafkaSource] | None = None
-        self._waiting = "starting: connecting to the brokers"
-
-    def wait(self, reason: str) -> None:
-        """Say what has to happen before there is a line."""
-        self._life, self._waiting = None, reason
-
-    def live(self, line: Line, ledger: KafkaLedger, source: KafkaSource) -> None:
-        """Ask these from now on."""
-        self._life = line, ledger, source
-
-    def unready(self) -> list[str]:
-        """List the reasons; a replica without a partition is ready to take one."""
-        if self._life is None:
-            return [self._waiting]
-        line, ledger, source = self._life
-        vitals = line.vitals()
-        reasons = {
-            "draining: the service was told to stop": vitals.draining,
-            "joining: the group has not assigned partitions yet": not source.joined,
-            "waiting: the broker that leads the group cannot be reached": source.away,
-            f"parked: {vitals.parked}": vitals.parked is not None,
-            f"endpoint: {self._language.trouble}": self._language.trouble is not None and vitals.parked is None,
-            f"publish: {ledger.trouble}": ledger.trouble is not None,
-        }
-        return [reason for reason, holds in reasons.items() if holds]
-
-
 def log_address(address: str) -> None:
     """Say in the log where metrics and probes are."""
     log.info("serve.listening", metrics=f"{address}/metrics", ready=f"{address}/readyz", live=f"{address}/livez")
@@ -112,9 +84,10 @@ async def serve(setup: Setup, stop: asyncio.Event, announce: Callable[[str], Non
     """Serve until the stop; `announce` is given the address of metrics and probes."""
     metrics = Metrics()
     async with language_http.connect(setup.language, setup.plan.window * 2) as transport:
-        watched = WatchedLanguage(HttpLanguage(transport, setup.language, metrics))
-        board = Board(watched)
-        async with serve_health(setup.watch.host, setup.watch.port, metrics.registry, board.unready) as address:
+        watched = WatchedLanguage(HttpLanguage(transport, setup.language, metrics, reach(setup.kafka.session_timeout)))
+        board = Board(watched, patience(setup.language.timeout, setup.plan.window, setup.plan.calls_per_minute))
+        where = setup.watch
+        async with serve_health(where.host, where.port, metrics.registry, board.unready, board.stalled) as address:
             announce(address)
             await _live(setup, ObservedLanguage(watched, metrics), metrics, board, stop)
 
@@ -137,9 +110,11 @@ async def _live(setup: Setup, language: Language, metrics: Metrics, board: Board
 async def _live_once(setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:
     """Live until the stop, or until what the run rests on is lost."""
     try:
-        async with _line(setup, language, metrics, board, stop) as line:
+        async with _line(setup, language, metrics, board, stop) as line, asyncio.TaskGroup() as beside:
             log.info("serve.started", topic=setup.input_topic, group=setup.kafka.group)
+            looking_out = beside.create_task(board.look_out())
             left = await line.run()
+            looking_out.cancel()
             log.info("serve.stopped", records_left=left)
     except* Stopped:
         log.info("serve.stopped", records_left=0)
@@ -155,22 +130,32 @@ async def _line(
 ) -> AsyncIterator[Line]:
     """Connect to the brokers and make a line; leave them when the block ends."""
     async with AsyncExitStack() as stack:
-        producer = new_producer(setup.kafka)
-        stack.push_async_callback(farewell, producer.stop, stop)
-        await _unless(stop, connected(producer.start(), setup.kafka))
         topics = [setup.input_topic, *_outputs(setup.topics)]
-        await _unless(stop, admin.require_topics(producer.client, setup.kafka, topics))
+        await _unless(stop, admin.require_topics(setup.kafka, topics))
         consumer = new_consumer(setup.kafka)
+        membership = Membership(consumer, setup.kafka.session_timeout)
+        ledger = new_ledger(membership, setup.kafka, setup.topics, metrics)
+        stack.push_async_callback(farewell, ledger.close, stop)
         stack.push_async_callback(farewell, consumer.stop, stop)
-        source = KafkaSource(consumer, setup.input_topic, metrics)
-        ledger = KafkaLedger(consumer, producer, setup.topics, metrics, setup.kafka.session_timeout)
+        await _unless(stop, connected(ledger.start(), setup.kafka))
+        source = KafkaSource(consumer, setup.input_topic, membership, ledger.fence, metrics)
         line = Line(ObservedSource(source, metrics), language, ObservedLedger(ledger, metrics), setup.plan, stop)
         await _unless(stop, connected(consumer.start(), setup.kafka))
-        gauges = Gauges(line.vitals, lambda: source.lags(ledger.positions), setup.plan)
+        gauges = Gauges(line.vitals, source.lags, setup.plan)
         metrics.registry.register(gauges)
         stack.callback(metrics.registry.unregister, gauges)
-        board.live(line, ledger, source)
+        board.live(line.vitals, ledger, source)
+        stack.callback(board.wait, "leaving: the brokers are sent what the clients have taken, and goodbye")
         yield line
+
+
+def new_ledger(
+    membership: Membership, connection: KafkaConnection, topics: Topics, metrics: Metrics
+) -> KafkaLedger | TransactionalLedger:
+    """Choose how outcomes are delivered: exactly once where transactions have a name, else at least once."""
+    if connection.transactional_id_prefix is None:
+        return KafkaLedger(membership, new_producer(connection), topics, metrics)
+    return TransactionalLedger(membership, connection, topics, metrics)
 
 
 async def ask(setup: Setup) -> list[admin.Finding]:

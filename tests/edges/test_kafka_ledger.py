@@ -4,53 +4,77 @@ The rest of it is tested with a real broker, in tests/integration.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError
-from aiokafka.structs import OffsetAndMetadata
+import pytest
+from aiokafka import errors
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import HeartbeatRequest
 
 from entity_stream.core.messages import Topics
 from entity_stream.core.model import Deleted, Outcome, Partition, Record
-from entity_stream.core.ordering import Order
 from entity_stream.edges.kafka_ledger import KafkaLedger
+from entity_stream.edges.kafka_membership import Membership, Standing, freshness, heartbeat, reach
 from entity_stream.edges.telemetry import Metrics
-from entity_stream.ports import Claim
-from entity_stream.tenure import Tenures
+from entity_stream.ports import StartAgain
 from tests import virtual_time
 
 FIRST, SECOND = Partition("in", 1, 1), Partition("in", 2, 1)
+SESSION = 45.0
 
 
 class Group:
-    """The coordinator as a consumer sees it: once it has given us up, its first answer says so."""
+    """The coordinator as a client sees it: it answers for the members it knows, and for no generation but its own."""
 
     def __init__(self) -> None:
-        self.generation = 7
-        self.given_up = False
-
-    async def _do_heartbeat(self) -> bool:
-        await asyncio.sleep(0.005)
-        if self.given_up:
-            self.generation = -1
-        return not self.given_up
-
-
-class Consumer:
-    """Commits; a group that has become empty takes a commit from anybody who claims no generation."""
-
-    def __init__(self) -> None:
-        self._coordinator = Group()
-        self.commits: list[dict[int, int]] = []
+        self.group_id, self.generation, self.member_id = "group", 7, "we"
+        self.known = Standing(7, "we")
         self.takes = 0.005
+        self.troubles: list[type[errors.KafkaError]] = []
+        self.said: list[Standing] = []
+        self.commits: list[dict[int, int]] = []
+        self.rejoins = 0
 
-    async def commit(self, positions: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+    async def _send_req(self, said: HeartbeatRequest | OffsetCommitRequest) -> SimpleNamespace:
+        standing, topics = _contents(said)
+        self.said.append(standing)
         await asyncio.sleep(self.takes)
-        if self._coordinator.given_up and self._coordinator.generation >= 0:
-            raise CommitFailedError
-        self.commits.append({place.partition: commit.offset for place, commit in positions.items()})
+        code = self._answer(standing)
+        if topics and not code:
+            self.commits.append({index: offset for _, some in topics for index, offset, _ in some})
+        answers = [(topic, [(index, code) for index, *_ in some]) for topic, some in topics]
+        return SimpleNamespace(error_code=code, topics=answers)
+
+    def _answer(self, standing: Standing) -> int:
+        if standing != self.known:
+            return int(errors.UnknownMemberIdError.errno)
+        if self.troubles:
+            trouble = self.troubles.pop(0)
+            if issubclass(trouble, errors.KafkaConnectionError):
+                raise trouble
+            return int(trouble.errno)
+        return 0
+
+    def give_up(self) -> None:
+        """Forget us: from now on others have what was ours."""
+        self.known = Standing(8, "somebody else")
+
+    def reset_generation(self) -> None:
+        self.generation, self.member_id = -1, ""
+
+    def request_rejoin(self) -> None:
+        self.rejoins += 1
+
+    def coordinator_dead(self) -> None:
+        """Be looked up again, by whom does not matter here."""
+
+
+def _contents(said: HeartbeatRequest | OffsetCommitRequest) -> tuple[Standing, list[Any]]:
+    if isinstance(said, HeartbeatRequest):
+        return Standing(said._generation_id, said._member_id), []
+    return Standing(said._consumer_group_generation_id, said._consumer_id), said._topics
 
 
 class Batch:
@@ -89,58 +113,179 @@ class Producer:
         return sent
 
 
-class Clock:
-    """The brokers' time, which passes while we are stopped."""
+class World:
+    """A ledger that holds two partitions, and what it depends on; its clock passes while we are stopped."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.group, self.producer = Group(), Producer()
+        consumer: Any = SimpleNamespace(_coordinator=self.group)
+        self.membership = Membership(consumer, SESSION, lambda: self.now)
+        self.membership.hold([FIRST, SECOND], Standing(7, "we"))
+        producer: Any = self.producer
+        self.ledger = KafkaLedger(self.membership, producer, Topics("out", "dead"), Metrics())
 
-    def __call__(self) -> float:
-        return self.now
+    def settle(self, partition: Partition, offset: int, position: int) -> "asyncio.Task[bool]":
+        """Begin to settle one outcome, or none where the offset is negative."""
+        outcomes = [tombstone(partition, offset)] if offset >= 0 else []
+        return asyncio.create_task(self.ledger.settle(partition, outcomes, position, b""))
 
 
 def tombstone(partition: Partition, offset: int) -> Outcome:
     return Deleted(Record(partition, offset, b"%d:%d" % (partition.index, offset), None))
 
 
+async def settled(settling: Sequence["asyncio.Task[bool]"]) -> list[bool]:
+    return list(await asyncio.gather(*settling))
+
+
 def test_who_was_given_up_claims_nothing_that_he_did_not_publish() -> None:
-    """Once a settle was left to the next owner, no later one of that partition is committed."""
+    """Once a settle was left to the next owner, no later one of what we held is published or committed."""
 
     async def main() -> None:
-        consumer, producer, clock = Consumer(), Producer(), Clock()
-        ledger = KafkaLedger(consumer, producer, Topics("out", "dead"), Metrics(), 45.0, clock)
-        tenures = Tenures(ledger, Order.KEY)
-        async with asyncio.TaskGroup() as settlers:
-            for partition in (FIRST, SECOND):
-                tenures.claim(Claim(partition, 0, b""), settlers)
-                for offset in range(3):
-                    tenures.begin(tombstone(partition, offset).record)
-            tenures.finish([tombstone(SECOND, 0)])
-            await asyncio.sleep(0.01)
-            clock.now += 60  # stopped, in the middle of a publish; alone in the group, which is empty now
-            consumer._coordinator.given_up = True
-            tenures.finish([tombstone(FIRST, 0)])
-            await asyncio.sleep(0.03)
-            tenures.finish([tombstone(FIRST, 1)])
-            await tenures.release([FIRST, SECOND], 5.0)
-        assert b"1:0" not in producer.published
-        assert all(commit.get(1, 0) == 0 for commit in consumer.commits)
+        world = World()
+        assert await world.settle(SECOND, 0, 1)
+        world.now += 60  # stopped for longer than the session
+        world.group.give_up()
+        assert await settled([world.settle(FIRST, 0, 1), world.settle(SECOND, 1, 2)]) == [False, False]
+        asked = len(world.group.said)
+        assert await settled([world.settle(FIRST, 1, 2), world.settle(FIRST, -1, 2)]) == [False, False]
+        assert len(world.group.said) == asked, "for what is lost nobody is asked again"
+        assert world.producer.published == [b"2:0"]
+        assert world.group.commits == [{2: 1}]
+        assert world.membership.positions == {SECOND: 1}
+
+    virtual_time.run(main())
+
+
+def test_whoever_was_carried_learns_that_the_commit_was_refused() -> None:
+    """A commit that carries several partitions is refused for each of them, not only for whoever sent it."""
+
+    async def main() -> None:
+        world = World()
+        world.group.takes = 1.0
+        first = world.settle(FIRST, -1, 1)
+        await asyncio.sleep(0.5)
+        carrier, carried = world.settle(SECOND, -1, 5), world.settle(FIRST, -1, 2)
+        await asyncio.sleep(1.0)  # the second commit is under way
+        world.group.give_up()
+        assert await settled([first, carrier, carried]) == [True, False, False]
+        assert len(world.group.said) == 2
+        assert world.membership.positions == {FIRST: 1}
+
+    virtual_time.run(main())
+
+
+def test_one_commit_carries_all_who_wait() -> None:
+    """While one commit is under way the others gather, and go as one; each learns that it is settled."""
+
+    async def main() -> None:
+        world = World()
+        first = world.settle(FIRST, -1, 1)
+        await asyncio.sleep(0.001)
+        assert await settled([first, world.settle(SECOND, -1, 5), world.settle(FIRST, -1, 2)]) == [True, True, True]
+        assert world.group.commits == [{1: 1}, {2: 5, 1: 2}]
+
+    virtual_time.run(main())
+
+
+@pytest.mark.parametrize("trouble", [errors.GroupLoadInProgressError, errors.KafkaConnectionError])
+def test_a_commit_is_never_repeated_under_another_generation(trouble: type[errors.KafkaError]) -> None:
+    """Begun before a rebalance and not acknowledged, it is given up after it: the new owner's is not overwritten."""
+
+    async def main() -> None:
+        world = World()
+        world.group.troubles = [trouble]
+        settling = world.settle(FIRST, -1, 50)
+        await asyncio.sleep(0.01)  # refused for now; it is to be sent again
+        world.group.known = Standing(8, "we")
+        world.group.generation = 8
+        assert await settling is False
+        assert world.group.said == [Standing(7, "we")]
+        assert world.group.generation == 8, "the new standing is left alone"
+
+    virtual_time.run(main())
+
+
+def test_a_commit_is_repeated_while_we_stay_who_we_are() -> None:
+    """What passes is waited out: a coordinator that moves, loads, or is away, and a group that rebalances."""
+
+    async def main() -> None:
+        world = World()
+        world.group.troubles = [
+            errors.NotCoordinatorForGroupError,
+            errors.GroupLoadInProgressError,
+            errors.KafkaConnectionError,
+            errors.RebalanceInProgressError,
+        ]
+        assert await world.settle(FIRST, 0, 1)
+        assert world.group.commits == [{1: 1}]
+
+    virtual_time.run(main())
+
+
+def test_a_refusal_that_waiting_does_not_mend_ends_the_run() -> None:
+    """A right that is taken away, or a journal that is too large, is nothing to repeat."""
+
+    async def main() -> None:
+        for error in (errors.GroupAuthorizationFailedError, errors.OffsetMetadataTooLargeError):
+            world = World()
+            world.group.troubles = [error]
+            with pytest.raises(StartAgain, match=error.__name__):
+                await world.settle(FIRST, -1, 1)
 
     virtual_time.run(main())
 
 
 def test_a_proof_is_asked_for_after_a_lull_only() -> None:
-    """Commits prove that we are a member; without one for half a session the coordinator is asked."""
+    """Commits prove that we are a member; once the last one is stale the coordinator is asked."""
 
     async def main() -> None:
-        consumer, clock = Consumer(), Clock()
-        ledger = KafkaLedger(consumer, Producer(), Topics("out", "dead"), Metrics(), 45.0, clock)
-        await ledger.settle(FIRST, [tombstone(FIRST, 0)], 1, b"")
-        consumer._coordinator.given_up = True
-        clock.now += 20
-        assert await ledger.prove()
-        clock.now += 5
-        assert not await ledger.prove()
+        world = World()
+        assert await world.settle(FIRST, -1, 1)
+        world.group.give_up()
+        world.now += freshness(SESSION)
+        assert await world.ledger.prove()
+        world.now += 1
+        assert not await world.ledger.prove()
+
+    virtual_time.run(main())
+
+
+@pytest.mark.parametrize(("session", "good_for"), [(1.0, 0.3), (6.0, 1.8), (10.0, 3.0), (45.0, 33.0), (600.0, 588.0)])
+def test_a_proof_is_stale_before_anything_can_go_wrong(session: float, good_for: float) -> None:
+    """Acted upon at the last moment, it leaves time for two heartbeats, and for a request to get its connection."""
+    assert freshness(session) == pytest.approx(good_for)
+    assert session - freshness(session) == pytest.approx(2 * heartbeat(session) + 2 * reach(session))
+
+
+def test_a_proof_under_another_generation_proves_nothing() -> None:
+    """Whoever has joined anew and holds the partitions of before is told that they are not his."""
+
+    async def main() -> None:
+        world = World()
+        assert await world.ledger.prove()
+        world.group.generation = 8
+        world.group.known = Standing(8, "we")
+        assert not await world.ledger.prove()
+        world.membership.hold([Partition("in", 1, 2)], Standing(8, "we"))
+        assert await world.ledger.prove()
+        assert world.group.said == [Standing(7, "we"), Standing(8, "we")]
+
+    virtual_time.run(main())
+
+
+def test_a_proof_is_waited_for_while_the_coordinator_is_away() -> None:
+    """No answer is neither yes nor no."""
+
+    async def main() -> None:
+        world = World()
+        world.group.troubles = [errors.KafkaConnectionError] * 100
+        assert await world.ledger.prove()
+        world.now += SESSION
+        world.group.troubles = [errors.RebalanceInProgressError]
+        assert await world.ledger.prove(), "a member that is to join anew is one"
+        assert world.group.rejoins == 1
 
     virtual_time.run(main())
 
@@ -149,19 +294,36 @@ def test_a_cancelled_settle_leaves_no_position_for_others_to_commit() -> None:
     """What waited for its commit when the partition was taken from us is not carried by a later commit of another."""
 
     async def main() -> None:
-        consumer = Consumer()
-        ledger = KafkaLedger(consumer, Producer(), Topics("out", "dead"), Metrics(), 45.0, Clock())
-        consumer.takes = 60.0
+        world = World()
+        world.group.takes = 60.0
         settling = []
         for partition in (FIRST, SECOND):
-            settling.append(asyncio.create_task(ledger.settle(partition, [tombstone(partition, 0)], 1, b"")))
+            settling.append(world.settle(partition, 0, 1))
             await asyncio.sleep(0.1)
         for task in settling:
             task.cancel()
         await asyncio.gather(*settling, return_exceptions=True)
-        consumer.takes = 0.005
+        world.group.takes = 0.005
         again = Partition("in", 1, 2)
-        await ledger.settle(again, [tombstone(again, 1)], 2, b"")
-        assert consumer.commits == [{1: 2}]
+        world.membership.hold([again], Standing(7, "we"))
+        assert await world.settle(again, 1, 2)
+        assert world.group.commits == [{1: 2}]
+
+    virtual_time.run(main())
+
+
+def test_a_cancelled_carrier_does_not_take_others_with_it() -> None:
+    """Whoever was carried by a commit that was cancelled has it sent again, for itself."""
+
+    async def main() -> None:
+        world = World()
+        world.group.takes = 1.0
+        first = world.settle(FIRST, -1, 1)
+        await asyncio.sleep(0.5)
+        carrier, carried = world.settle(FIRST, -1, 2), world.settle(SECOND, -1, 5)
+        await asyncio.sleep(1.0)
+        carrier.cancel()
+        assert await settled([first, carried]) == [True, True]
+        assert world.group.commits == [{1: 1}, {2: 5}]
 
     virtual_time.run(main())

@@ -30,12 +30,14 @@ def batch(count: int) -> tuple[Document, ...]:
 
 
 @asynccontextmanager
-async def language(answer: Answering, patience: float = 5.0) -> AsyncIterator[tuple[HttpLanguage, Endpoint, Metrics]]:
+async def language(
+    answer: Answering, patience: float = 5.0, connections: int = 4, reach: float = 5.0
+) -> AsyncIterator[tuple[HttpLanguage, Endpoint, Metrics]]:
     async with endpoint(answer) as there:
         where = LanguageEndpoint(there.url, "secret-key", "incidents", "production", resource="test", timeout=patience)
         metrics = Metrics()
-        async with connect(where, connections=4) as transport:
-            yield HttpLanguage(transport, where, metrics), there, metrics
+        async with connect(where, connections) as transport:
+            yield HttpLanguage(transport, where, metrics, reach), there, metrics
 
 
 def answering(status: int, body: object = None, **headers: str) -> Answering:
@@ -198,6 +200,27 @@ async def test_an_answer_that_never_comes_is_waited_out_and_counts_as_possibly_b
     async with language(hang, patience=0.2) as (there, _, metrics):
         assert isinstance(await there.submit(batch(3)), Wait)
         assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 3
+
+
+async def test_who_gets_no_connection_gives_up_before_its_leave_to_submit_is_stale() -> None:
+    """However long an answer may take, a request that is not soon under way is not sent, and bills nothing."""
+    arrived, never = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: web.Request) -> web.Response:
+        arrived.set()
+        await never.wait()
+        return web.Response()
+
+    async with language(hold, patience=30.0, connections=1, reach=0.1) as (client, there, metrics):
+        holding = asyncio.create_task(client.submit(batch(1)))
+        await arrived.wait()
+        async with asyncio.timeout(10):
+            assert isinstance(await client.submit(batch(1)), Wait)
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+        assert len(there.asked) == 1
+        assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 0
+        never.set()
 
 
 async def test_a_connection_that_breaks_off_is_waited_out() -> None:

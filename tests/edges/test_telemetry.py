@@ -13,10 +13,13 @@ HERE = Partition("in", 0, 1)
 
 
 class Nowhere:
-    """A ledger that takes everything."""
+    """A ledger that takes everything, or nothing."""
 
-    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
-        pass
+    def __init__(self, *, settles: bool = True) -> None:
+        self._settles = settles
+
+    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> bool:
+        return self._settles
 
     async def prove(self) -> bool:
         return True
@@ -39,3 +42,12 @@ async def test_an_endpoint_that_makes_up_codes_does_not_fill_the_memory() -> Non
     assert len(counts) == MOST_REASONS + 1
     assert counts["made-up-0"] == 2
     assert counts["other"] == 50
+
+
+async def test_what_is_not_settled_is_counted_as_that_and_no_outcome() -> None:
+    """An outcome counts once it is committed; a settle that came to nothing is one for whoever reads next."""
+    metrics = Metrics()
+    ledger = ObservedLedger(Nowhere(settles=False), metrics)
+    assert await ledger.settle(HERE, [Rejected(Record(HERE, 0, None, b""), Reason("code", ""))], 1, b"") is False
+    assert metrics.registry.get_sample_value("entity_stream_commits_refused_total") == 1
+    assert metrics.registry.get_sample_value("entity_stream_rejected_total", {"reason": "code"}) is None

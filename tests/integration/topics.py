@@ -55,7 +55,7 @@ class Right(IntEnum):
     DESCRIBE = 8
 
 
-TOPIC, GROUP = 2, 3
+TOPIC, GROUP, TRANSACTIONAL_ID = 2, 3, 5
 DENY, ALLOW = 2, 3
 LITERALLY = 3
 

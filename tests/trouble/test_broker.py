@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.kafka]
 
 PATIENCE = 90.0
 
+IN_BOTH_MODES = pytest.mark.parametrize("prefix", [None, "tests"], ids=["at_least_once", "exactly_once"])
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def brokers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
@@ -51,34 +53,36 @@ async def ids(brokers: Cluster, topic: str) -> Counter[int]:
     return Counter(int(json.loads(record.value)["id"]) for record in records)
 
 
-async def test_a_broker_that_is_away_is_waited_for(brokers: Cluster) -> None:
+@IN_BOTH_MODES
+async def test_a_broker_that_is_away_is_waited_for(brokers: Cluster, prefix: str | None) -> None:
     """Killed in full work and started again, it is gone on with where it was: nothing is lost, and nothing doubled."""
-    topic, made = await topics(brokers, "killed")
+    topic, made = await topics(brokers, f"killed-{prefix}")
     await send(brokers.bootstrap, topic, documents(2_000))
-    connection = KafkaConnection(brokers.bootstrap, topic)
+    connection = KafkaConnection(brokers.bootstrap, topic, transactional_id_prefix=prefix)
     async with Member(connection, topic, made, jobs_take=0.3).at_work() as member:
-        await eventually(lambda: any(member.ledger.positions.values()))
+        await eventually(lambda: any(member.positions))
         [node] = brokers.nodes
         await node.end(signal.SIGKILL)
         await eventually(lambda: member.source.away)
         await brokers.start(node)
-        await eventually(lambda: list(member.ledger.positions.values()) == [2_000], PATIENCE)
+        await eventually(lambda: member.positions == [2_000], PATIENCE)
         assert not member.source.away
     assert await ids(brokers, made.output) == Counter(range(2_000))
     assert not await everything(brokers.bootstrap, made.dead_letter)
 
 
-async def test_a_topic_that_is_gone_is_waited_for(brokers: Cluster) -> None:
+@IN_BOTH_MODES
+async def test_a_topic_that_is_gone_is_waited_for(brokers: Cluster, prefix: str | None) -> None:
     """It is named as the cause; made again it takes what waited for it, and no document is rejected for it."""
-    topic, made = await topics(brokers, "gone")
-    connection = KafkaConnection(brokers.bootstrap, topic)
+    topic, made = await topics(brokers, f"gone-{prefix}")
+    connection = KafkaConnection(brokers.bootstrap, topic, transactional_id_prefix=prefix)
     async with Member(connection, topic, made).at_work() as member:
         await eventually(lambda: member.source.joined)
         await delete_topics(brokers.bootstrap, [made.output])
         await send(brokers.bootstrap, topic, documents(20))
         await eventually(lambda: made.output in (member.ledger.trouble or ""), PATIENCE)
-        assert member.ledger.positions == {}
+        assert sum(member.positions) == 0
         await create_topic(brokers.bootstrap, made.output)
-        await eventually(lambda: list(member.ledger.positions.values()) == [20], PATIENCE)
+        await eventually(lambda: member.positions == [20], PATIENCE)
     assert await ids(brokers, made.output) == Counter(range(20))
     assert not await everything(brokers.bootstrap, made.dead_letter)

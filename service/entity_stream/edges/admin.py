@@ -3,20 +3,17 @@
 from collections.abc import Collection
 
 import httpx
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
+from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.produce import ProduceRequest
 from msgspec import Struct
 
 from entity_stream.core.mistake import Mistake
 from entity_stream.core.wire.errors import explain as explain_answer
 from entity_stream.core.wire.runtime import job_path
-from entity_stream.edges.kafka_connection import client_options, connected, explain
+from entity_stream.edges.kafka_connection import ask_to_write, client_options, connected, explain
+from entity_stream.edges.kafka_transactions import require_transactions
 from entity_stream.edges.language_http import UNANSWERED, headers_of, words
 from entity_stream.plan import KafkaConnection, LanguageEndpoint
-
-NO_SUCH_ACKS = 2
-"""A broker checks permission first, then refuses this number of acknowledgements: nothing is ever written."""
 
 NO_SUCH_JOB = "00000000-0000-0000-0000-000000000000"
 """Asked for to see whether the key is taken: 404 says it is."""
@@ -34,11 +31,16 @@ class Finding(Struct, frozen=True):
         return self.mistake is None
 
 
-async def require_topics(client: AIOKafkaClient, connection: KafkaConnection, topics: Collection[str]) -> None:
+async def require_topics(connection: KafkaConnection, topics: Collection[str]) -> None:
     """Raise the Mistake that names the first topic which is not there, or not for us."""
-    for topic in topics:
-        if mistake := await _topic_mistake(client, connection, topic):
-            raise mistake
+    client = AIOKafkaClient(**client_options(connection))
+    try:
+        await connected(client.bootstrap(), connection)
+        for topic in topics:
+            if mistake := await _topic_mistake(client, connection, topic):
+                raise mistake
+    finally:
+        await client.close()
 
 
 async def _topic_mistake(client: AIOKafkaClient, connection: KafkaConnection, topic: str) -> Mistake | None:
@@ -53,21 +55,32 @@ async def _topic_mistake(client: AIOKafkaClient, connection: KafkaConnection, to
 
 async def ask_kafka(connection: KafkaConnection, reads: str, writes: Collection[str]) -> list[Finding]:
     """Log in; look for the topics; try to read, to commit and to write, in ways that change nothing."""
-    producer = AIOKafkaProducer(**client_options(connection))
+    client = AIOKafkaClient(**client_options(connection))
     try:
-        await connected(producer.start(), connection)
-    except Mistake as mistake:
-        await producer.stop()
-        return [Finding("Kafka: log in", mistake)]
-    findings = [Finding("Kafka: log in")]
-    try:
-        findings.append(Finding(f"Kafka: read '{reads}'", await _may_read(producer.client, connection, reads)))
-        findings += [
-            Finding(f"Kafka: write '{topic}'", await _may_write(producer, connection, topic)) for topic in writes
+        await connected(client.bootstrap(), connection)
+        findings = [
+            Finding("Kafka: log in"),
+            Finding(f"Kafka: read '{reads}'", await _may_read(client, connection, reads)),
         ]
+        findings += [
+            Finding(f"Kafka: write '{topic}'", await _may_write(client, connection, topic)) for topic in writes
+        ]
+    except Mistake as mistake:
+        return [Finding("Kafka: log in", mistake)]
     finally:
-        await producer.stop()
-    return findings
+        await client.close()
+    return findings + await _ask_for_transactions(connection)
+
+
+async def _ask_for_transactions(connection: KafkaConnection) -> list[Finding]:
+    """Take a transactional id, where delivery is to be exactly once."""
+    if connection.transactional_id_prefix is None:
+        return []
+    try:
+        await require_transactions(connection)
+    except Mistake as mistake:
+        return [Finding("Kafka: transactions", mistake)]
+    return [Finding("Kafka: transactions")]
 
 
 async def _may_read(client: AIOKafkaClient, connection: KafkaConnection, topic: str) -> Mistake | None:
@@ -91,20 +104,15 @@ async def _may_read(client: AIOKafkaClient, connection: KafkaConnection, topic: 
     return None
 
 
-async def _may_write(producer: AIOKafkaProducer, connection: KafkaConnection, topic: str) -> Mistake | None:
-    """Offer one record with a number of acknowledgements that no broker takes."""
-    client = producer.client
+async def _may_write(client: AIOKafkaClient, connection: KafkaConnection, topic: str) -> Mistake | None:
+    """Offer one record that no broker takes."""
     if mistake := await _topic_mistake(client, connection, topic):
         return mistake
-    batch = producer.create_batch()
-    batch.append(timestamp=None, key=None, value=b"")
-    batch.close()
-    index = min(client.cluster.partitions_for_topic(topic))
-    leader = client.cluster.leader_for_partition(TopicPartition(topic, index))
-    request = ProduceRequest(None, NO_SUCH_ACKS, 1_000, [(topic, [(index, bytes(batch._build()))])])  # noqa: SLF001
-    response = await client.send(leader, request)
-    error = errors.for_code(response.topics[0][1][0][1])
-    return explain(error(topic), connection) if error is errors.TopicAuthorizationFailedError else None
+    try:
+        await ask_to_write(client, topic)
+    except errors.TopicAuthorizationFailedError as error:
+        return explain(error, connection)
+    return None
 
 
 async def ask_language(transport: httpx.AsyncBaseTransport, endpoint: LanguageEndpoint) -> list[Finding]:

@@ -5,12 +5,15 @@ so on failure each bootstrap server is asked once more, alone, and what it answe
 """
 
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 
-from aiokafka import errors
+from aiokafka import TopicPartition, errors
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.helpers import create_ssl_context
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.produce import ProduceRequest
 
 from entity_stream.core.mistake import Mistake
 from entity_stream.plan import KafkaConnection
@@ -18,6 +21,9 @@ from entity_stream.plan import KafkaConnection
 T = TypeVar("T")
 
 PREFIX = "ENTITY_STREAM_KAFKA"
+
+NO_SUCH_ACKS = 2
+"""A broker checks permission first, then refuses this number of acknowledgements: nothing is ever written."""
 
 
 def client_options(connection: KafkaConnection) -> dict[str, Any]:
@@ -88,6 +94,30 @@ async def _ask(server: str, connection: KafkaConnection) -> Exception:
     return OSError("it answers now, but did not a moment ago")
 
 
+async def ask_to_write(client: AIOKafkaClient, topic: str) -> None:
+    """Offer a record with a number of acknowledgements that no broker takes. Raises what speaks against writing one."""
+    await client._wait_on_metadata(topic)  # noqa: SLF001 (what `send` does first)
+    place = TopicPartition(topic, min(client.cluster.partitions_for_topic(topic)))
+    leader = client.cluster.leader_for_partition(place)
+    if leader in {None, -1}:
+        raise errors.LeaderNotAvailableError(topic)
+    batch = BatchBuilder(0, 0, is_transactional=False)
+    batch.append(timestamp=None, key=None, value=b"")
+    offer = [(topic, [(place.partition, bytes(batch._build()))])]  # noqa: SLF001
+    answer = await client.send(leader, ProduceRequest(None, NO_SUCH_ACKS, 1_000, offer))
+    error = errors.for_code(answer.topics[0][1][0][1])
+    if error is errors.TopicAuthorizationFailedError:
+        raise error(topic)
+
+
+async def unsupported(client: AIOKafkaClient, requests: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Name those of some requests, told by key and version, that a broker does not know."""
+    if not (broker := await client._get_conn(client.get_random_node())):  # noqa: SLF001 (it asked when it connected)
+        raise errors.KafkaConnectionError
+    known = broker._versions  # noqa: SLF001
+    return [name for name, (key, version) in requests.items() if not known.get(key, (0, -1))[1] >= version]
+
+
 def _words(error: Exception) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
@@ -106,6 +136,7 @@ def explain(error: Exception, connection: KafkaConnection) -> Mistake:
                 "group": connection.group,
                 "topic": _topics(error),
                 "protocol": connection.security_protocol,
+                "ids": connection.transactional_id_prefix,
             }
             return Mistake(what.format(**told, words=_words(error)), where.format(**told), fix.format(**told))
     return Mistake(
@@ -134,6 +165,16 @@ REFUSALS: dict[type[Exception], tuple[str, str, str]] = {
         "{who} may not produce idempotently",
         "ACLs of the Kafka cluster",
         "Grant {who} WRITE on the output topics, or IDEMPOTENT_WRITE on the cluster where brokers are older than 3.0.",
+    ),
+    errors.TransactionalIdAuthorizationFailed: (
+        "{who} may not use transactional ids that begin with '{ids}:{group}:'",
+        f"ACLs of the Kafka cluster; ENTITY_STREAM_DELIVERY=exactly_once, {PREFIX}_TRANSACTIONAL_ID_PREFIX={{ids}}",
+        "Grant {who} WRITE and DESCRIBE on transactional id '{ids}:{group}:', with resource pattern type PREFIXED.",
+    ),
+    errors.InvalidTransactionTimeout: (
+        "the brokers do not let a transaction take a minute",
+        "transaction.max.timeout.ms of the brokers",
+        "Set it to 60000 or more.",
     ),
     errors.SaslAuthenticationFailed: LOGIN,
     errors.AuthenticationFailedError: LOGIN,

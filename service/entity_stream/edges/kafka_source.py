@@ -6,18 +6,21 @@ before that is dropped, and only because it will be fetched again.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition, errors
+from aiokafka.client import ConnectionGroup
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.structs import OffsetAndMetadata
+from msgspec import Struct
 
 from entity_stream.core import journal
 from entity_stream.core.model import Partition, Record
 from entity_stream.core.progress import Begin, begin
 from entity_stream.edges.kafka_connection import client_options
+from entity_stream.edges.kafka_membership import Membership, Standing, heartbeat
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.plan import KafkaConnection
 from entity_stream.ports import Claim, Fetched, Release, StartAgain
@@ -33,8 +36,8 @@ READ_BYTES = 4_000_000
 PREFETCH = 1 << 20
 """Bytes the client fetches ahead, per partition."""
 
-HEARTBEAT = 1_000
-"""Milliseconds between two heartbeats: so soon a member learns that the group rebalances."""
+VOID = 0.1
+"""Seconds until we look again whether the group has assigned anew."""
 
 NEVER = 2**31 - 1
 """Milliseconds after which the client would leave the group for want of a poll: our own watchdog judges that."""
@@ -51,7 +54,7 @@ def new_consumer(connection: KafkaConnection) -> AIOKafkaConsumer:
         isolation_level="read_committed",
         max_poll_interval_ms=NEVER,
         session_timeout_ms=session,
-        heartbeat_interval_ms=min(HEARTBEAT, session // 10),
+        heartbeat_interval_ms=int(heartbeat(connection.session_timeout) * 1000),
         rebalance_timeout_ms=session,
         max_partition_fetch_bytes=PREFETCH,
         fetch_max_bytes=8 * PREFETCH,
@@ -61,15 +64,32 @@ def new_consumer(connection: KafkaConnection) -> AIOKafkaConsumer:
     )
 
 
+Commits = Mapping[TopicPartition, OffsetAndMetadata]
+Offsets = Mapping[TopicPartition, int]
+
+Fence = Callable[[Collection[TopicPartition]], Awaitable[None]]
+"""Sees that no settle of an older owner can land once it has returned."""
+
+
+class _Assignment(Struct, frozen=True, eq=False):
+    """What the group gave us, and as whom; assigned again, it is another."""
+
+    places: frozenset[TopicPartition]
+    standing: Standing
+
+
 class KafkaSource:
     """One topic's partitions, as the group assigns them to this replica."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, topic: str, metrics: Metrics) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, topic: str, membership: Membership, fence: Fence, metrics: Metrics
+    ) -> None:
         self._consumer, self._topic, self._metrics = consumer, topic, metrics
+        self._membership, self._fence = membership, fence
         self._epoch = 0
         self._names: dict[TopicPartition, Partition] = {}
         self._begun: dict[Partition, int] = {}  # the position each was claimed at
-        self._assigned: Collection[TopicPartition] | None = None  # marked by the callback, claimed by the next read
+        self._assigned: _Assignment | None = None  # marked by the callback, claimed by the next read
         self._one_read = ONE_READ
         self._release: Release | None = None
         self._releasing = asyncio.Lock()
@@ -86,11 +106,12 @@ class KafkaSource:
         self._release = release
         self._consumer.subscribe([self._topic], listener=_Listener(self))
 
-    async def read(self, wait: float) -> Fetched:
-        """Return claims of a new assignment, then records."""
+    async def read(self, wait: float, without: Collection[Partition] = ()) -> Fetched:
+        """Return claims of a new assignment, then records; none of the partitions `without`."""
         try:
             if (assigned := self._assigned) is not None:
                 return Fetched(claims=await self._claim(assigned))
+            self._pause({tp for tp, name in self._names.items() if name in without})
             return Fetched(records=await self._fetch(wait))
         except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
             await self._begin_again(error)
@@ -100,6 +121,12 @@ class KafkaSource:
             raise StartAgain(f"read: {error!r}") from error
         return Fetched()
 
+    def _pause(self, unwanted: set[TopicPartition]) -> None:
+        """Fetch nothing of these, and again what was paused before; the client lets go what it has fetched ahead."""
+        paused = self._consumer.paused()
+        self._consumer.pause(*unwanted - paused)
+        self._consumer.resume(*paused - unwanted)
+
     async def _fetch(self, wait: float) -> Sequence[Record]:
         fetched = await self._consumer.getmany(timeout_ms=int(wait * 1000), max_records=self._one_read)
         if self._consumer._fetcher.error_future.done():  # noqa: SLF001 (nobody else would tell: nothing more would come)
@@ -108,8 +135,9 @@ class KafkaSource:
             return ()  # fetched before the seek: it comes again after it
         return self._records(fetched)
 
-    def lags(self, positions: Mapping[Partition, int]) -> dict[tuple[str, int], int]:
+    def lags(self) -> dict[tuple[str, int], int]:
         """Offsets between the position of each partition and the end of its log, as far as it is known."""
+        positions = self._membership.positions
         ends = ((name, self._consumer.highwater(tp)) for tp, name in self._names.items())
         return {
             (name.topic, name.index): max(0, end - positions.get(name, self._begun[name]))
@@ -117,11 +145,26 @@ class KafkaSource:
             if end is not None
         }
 
+    def readable(self) -> dict[Partition, range]:
+        """Offsets that could be read now: none behind an open transaction, and none while their leader is away."""
+        held = self._consumer._subscription.subscription  # noqa: SLF001 (the client's own `position` waits for one)
+        states = ((tp, name, held.assignment.state_value(tp)) for tp, name in self._names.items())
+        return {
+            name: range(state.position, (state.lso or 0) if self._led(tp) else state.position)
+            for tp, name, state in states
+        }
+
+    def _led(self, tp: TopicPartition) -> bool:
+        """Tell whether we are connected to the leader of a partition."""
+        client = self._consumer._client  # noqa: SLF001 (the client tells nobody when a leader does not answer)
+        conn = client._conns.get((client.cluster.leader_for_partition(tp), ConnectionGroup.DEFAULT))  # noqa: SLF001
+        return conn is not None and conn.connected()
+
     async def revoked(self) -> None:
         """Let everything go: rebalancing is eager, what is kept is assigned anew."""
         await self._let_go(None)
 
-    async def _let_go(self, assigned: Collection[TopicPartition] | None) -> None:
+    async def _let_go(self, assigned: _Assignment | None) -> None:
         """Forget all names at once and mark what is to be claimed instead; return when all settles have ended."""
         names, self._names, self._assigned, self.joined = list(self._names.values()), {}, assigned, False
         async with self._releasing:  # a rebalance may come while we let go on our own account: it waits for that too
@@ -130,19 +173,41 @@ class KafkaSource:
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
         """Mark; no record is taken before the next read has claimed."""
-        self._assigned = frozenset(partitions)
+        self._assigned = _Assignment(frozenset(partitions), self._membership.standing)
 
-    async def _claim(self, assigned: Collection[TopicPartition]) -> Sequence[Claim]:
-        """Read positions and journals of all, then seek all and name the epoch, with no await in between."""
-        committed = await self._consumer._coordinator.fetch_committed_offsets(list(assigned))  # noqa: SLF001 (`committed` hides the journal)
-        starts = await self._consumer.beginning_offsets(list(assigned))
-        ends = await self._consumer.end_offsets(list(assigned))
-        if self._assigned is not assigned:
-            return ()  # assigned anew meanwhile: the next read claims that
-        self._assigned, self.joined, claims = None, True, []
+    async def _claim(self, assigned: _Assignment) -> Sequence[Claim]:
+        """Fence, read positions and journals of all, then seek all and name the epoch, with no await in between.
+
+        Whoever was stopped on the way must not fence a new owner, so we ask the group first. It also answers last: who
+        is a member now has been one all the time, and what we read is what a fenced owner has left.
+        """
+        self._membership.hold((), assigned.standing)
+        if not await self._membership.confirm(assigned.standing):
+            return await self._void()
+        places = list(assigned.places)
+        await self._fence(places)
+        committed = await self._consumer._coordinator.fetch_committed_offsets(places)  # noqa: SLF001 (`committed` hides the journal)
+        starts, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
+        if not await self._membership.confirm(assigned.standing) or self._assigned is not assigned:
+            return await self._void()
+        self._assigned, self.joined = None, True
+        claims = self._name(places, committed, starts, ends)
+        self._membership.hold(self._begun, assigned.standing)
+        log.info("read.assigned", topic=self._topic, partitions=[claim.partition.index for claim in claims])
+        return claims
+
+    async def _void(self) -> Sequence[Claim]:
+        """Claim nothing: the group has assigned anew meanwhile, or is about to; the next read claims that."""
+        await asyncio.sleep(VOID)
+        return ()
+
+    def _name(
+        self, places: Collection[TopicPartition], committed: Commits, starts: Offsets, ends: Offsets
+    ) -> list[Claim]:
+        """Seek partitions back to their positions, and give them names of a new epoch."""
         self._epoch += 1
-        self._begun.clear()
-        for tp in sorted(assigned):
+        self._begun, claims = {}, []
+        for tp in sorted(places):
             commit = committed.get(tp)
             first = begin(commit.offset if commit else None, starts[tp], ends[tp])
             self._consumer.seek(tp, first.position)
@@ -151,7 +216,7 @@ class KafkaSource:
             self._tell(tp, first)
             metadata = self._journal(tp, commit, ends[tp]) if commit and first.trusted else b""
             claims.append(Claim(name, first.position, metadata))
-        log.info("read.assigned", topic=self._topic, partitions=[claim.partition.index for claim in claims])
+        self._pause(set())
         return claims
 
     def _journal(self, tp: TopicPartition, commit: OffsetAndMetadata, end: int) -> bytes:
@@ -182,7 +247,7 @@ class KafkaSource:
         """Claim anew: the broker deleted what we were about to read, or had no position for a partition."""
         if not self._marked():
             log.warning("read.out_of_range", error=str(error))
-            await self._let_go(frozenset(self._consumer.assignment()))
+            await self._let_go(_Assignment(frozenset(self._consumer.assignment()), self._membership.standing))
 
     def _records(self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord[Any, Any]]]) -> list[Record]:
         now = asyncio.get_running_loop().time()

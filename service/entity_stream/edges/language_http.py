@@ -46,6 +46,9 @@ LARGEST_ANSWER = 8_000_000
 MOST_PAGES = 50
 """Pages of one result that are asked for: more than 25 documents can have, however short the pages."""
 
+REACH = 5.0
+"""Seconds in which a request must be under way: later, what it was allowed by may not hold any more."""
+
 UNANSWERED = (httpx.RequestError, aiohttp.ClientError)
 """What comes up instead of an answer; aiohttp's own where httpx has no name for it."""
 
@@ -93,11 +96,15 @@ def _trust(endpoint: LanguageEndpoint) -> ssl.SSLContext:
 class HttpLanguage:
     """One Language resource."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, endpoint: LanguageEndpoint, metrics: Metrics) -> None:
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, endpoint: LanguageEndpoint, metrics: Metrics, reach: float = REACH
+    ) -> None:
+        """`reach`: seconds in which a request must have a connection, and as many again to make one."""
         self._transport, self._endpoint, self._metrics = transport, endpoint, metrics
         self._submit_to = self._url(submit_path(endpoint.api_version))
         self._headers = headers_of(endpoint)
-        self._extensions = {"timeout": httpx.Timeout(endpoint.timeout).as_dict()}
+        reach = min(reach, endpoint.timeout)
+        self._extensions = {"timeout": httpx.Timeout(endpoint.timeout, connect=reach, pool=reach).as_dict()}
 
     async def submit(self, batch: Batch) -> SubmitVerdict:
         """Submit a batch as one job."""

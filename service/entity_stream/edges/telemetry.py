@@ -6,7 +6,7 @@ README's table is checked against this file.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -152,10 +152,10 @@ class ObservedSource:
         """Pass on."""
         self._source.on_revoke(release)
 
-    async def read(self, wait: float) -> Fetched:
+    async def read(self, wait: float, without: Collection[Partition] = ()) -> Fetched:
         """Pass on, and count the records."""
         began = time.perf_counter()
-        fetched = await self._source.read(wait)
+        fetched = await self._source.read(wait, without)
         if fetched.records:
             self._metrics.observe("stage_seconds", time.perf_counter() - began, stage="read")
             self._metrics.count("records_read", len(fetched.records))
@@ -200,9 +200,16 @@ class ObservedLedger:
         self._ledger, self._metrics = ledger, metrics
         self._reasons: set[str] = set()
 
-    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> None:
-        """Pass on, and count what is settled."""
-        await self._ledger.settle(partition, outcomes, position, journal)
+    async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> bool:
+        """Pass on, and count what is settled; of what is not, that it was not."""
+        settled = await self._ledger.settle(partition, outcomes, position, journal)
+        if settled:
+            self._count(outcomes)
+        else:
+            self._metrics.count("commits_refused")
+        return settled
+
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
         now = time.time()
         kinds = dict.fromkeys(("annotated", "rejected", "deleted"), 0)
         for outcome in outcomes:

@@ -9,7 +9,7 @@ SECTIONS = {
     "kafka_bootstrap_servers": "Kafka",
     "input_topic": "Topics",
     "language_allow_http": "Language",
-    "order": "Pipeline",
+    "delivery": "Pipeline",
     "http_host": "Seen from outside",
 }
 """The first field of each section, and its title."""

@@ -137,6 +137,7 @@ Password = Annotated[SecretStr, _fitting(_is_a_line), Kind("a password", "one li
 Key = Annotated[SecretStr, _fitting(VISIBLE.fullmatch), Kind("a key", "one word of visible ASCII")]
 Protocol = Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], UPPER, ONE_OF]
 Mechanism = Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], UPPER, ONE_OF]
+Delivering = Annotated[Literal["at_least_once", "exactly_once"], LOWER, ONE_OF]
 Ordering = Annotated[Literal["key", "partition", "unordered"], LOWER, ONE_OF]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UPPER, ONE_OF]
 Format = Annotated[Literal["auto", "json", "text"], LOWER, ONE_OF]

@@ -36,6 +36,10 @@ _Gathered = dict[str, _Given]
 
 ENVIRONMENT: Final = "environment"
 
+KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
+POD: Final = "HOSTNAME"
+"""What Kubernetes puts into every container, and the pod's name there."""
+
 LINE = re.compile(r"""\s*(?:export\s+)?(\w+)\s*=\s*(?:'([^']*)'|"([^"]*)"|(?!['"])(.*?))(?:\s+\#.*)?\s*""", re.ASCII)
 """NAME=value; quotes around the value are left out, what is in it is taken as it is."""
 
@@ -46,10 +50,13 @@ SERVICE_LINK = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)=.*|\w+_PORT_\d+_(TCP|
 
 
 def load(config: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from a file of NAME=value lines and from the environment, which wins. Raises Mistakes."""
+    """Read the settings from a file of NAME=value lines and from the environment, which wins. Raises Mistakes.
+
+    What neither gives, the place where we run may.
+    """
     mistakes: list[Mistake] = []
     environment = {name: _Given(value, ENVIRONMENT) for name, value in environ.items()}
-    layers = [_lines(config, mistakes) if config else {}, environment]
+    layers = [_from_kubernetes(environ), _lines(config, mistakes) if config else {}, environment]
     given: _Gathered = {}
     for layer in layers:
         mistakes += _strangers(layer)
@@ -59,6 +66,13 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ) ->
     if settings is None or mistakes:
         raise Mistakes("the settings are wrong", mistakes)
     return settings
+
+
+def _from_kubernetes(environ: Mapping[str, str]) -> _Gathered:
+    """Name a member of the group as its pod is named: whatever is restarted there takes its place again."""
+    if KUBERNETES not in environ or POD not in environ:
+        return {}
+    return {variable("kafka_group_instance_id"): _Given(environ[POD], f"{ENVIRONMENT}, {POD}")}
 
 
 def _lines(config: Path, mistakes: list[Mistake]) -> _Gathered:

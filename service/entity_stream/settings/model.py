@@ -16,6 +16,7 @@ from entity_stream.settings.kinds import (
     ApiVersion,
     Bytes,
     Count,
+    Delivering,
     File,
     Format,
     Group,
@@ -60,9 +61,11 @@ class Settings(BaseSettings):
     kafka_group: Group = "entity-stream"
     """The consumer group. All replicas of one service share it."""
     kafka_group_instance_id: Member | None = None
-    """Makes membership static: a name of this replica's own that survives its restarts."""
+    """A name that survives restarts makes membership static. In Kubernetes the pod's is the default; none: no name."""
     kafka_session_timeout: Annotated[Seconds, Field(ge=6, le=1_800)] = 45.0
     """Silence after which the broker gives a replica's partitions to others."""
+    kafka_transactional_id_prefix: Member = "entity-stream"
+    """What the ids of our transactions begin with, where delivery is exactly_once."""
     kafka_security_protocol: Protocol = "PLAINTEXT"
     """How to talk to the brokers: SSL encrypts, SASL logs in."""
     kafka_sasl_mechanism: Mechanism | None = None
@@ -106,6 +109,8 @@ class Settings(BaseSettings):
     language_ca_file: File | None = None
     """The authorities that may vouch for the endpoint; without it those that the system trusts."""
 
+    delivery: Delivering = "at_least_once"
+    """After a crash some outcomes come again: at_least_once; none: exactly_once, for readers of what is committed."""
     order: Ordering = "key"
     """What keeps its order within an input partition."""
     window: Annotated[Count, Field(ge=1, le=10_000)] = 64
@@ -151,6 +156,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what `load` has gathered and nothing else, so that no value comes in past it."""
         return (init_settings,)
+
+    @field_validator("kafka_group_instance_id", mode="before")
+    @classmethod
+    def _may_be_none(cls, value: str | None) -> str | None:
+        return None if value is None or value.lower() == "none" else value
 
     @field_validator("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
     @classmethod
@@ -215,6 +225,7 @@ class Settings(BaseSettings):
         return Plan(
             limits=Limits(documents=self.batch_documents, characters=self.batch_characters, linger=self.batch_linger),
             order=Order(self.order),
+            resource=self.language_resource,
             window=self.window,
             memory=self.memory,
             calls_per_minute=self.language_calls_per_minute,
@@ -245,6 +256,7 @@ class Settings(BaseSettings):
             certificate_file=self.kafka_ssl_certificate_file,
             key_file=self.kafka_ssl_key_file,
             session_timeout=self.kafka_session_timeout,
+            transactional_id_prefix=self.kafka_transactional_id_prefix if self.delivery == "exactly_once" else None,
         )
 
     def language(self) -> LanguageEndpoint:

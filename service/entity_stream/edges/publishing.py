@@ -1,0 +1,214 @@
+"""Outcomes to their topics, each acknowledged by the brokers before the next of its partition is sent.
+
+Outcomes are produced in batches of our own making, so that one refused record spoils no settle but its own,
+and is found by sending the records of its batch alone. What no topic takes becomes its dead letter.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition, errors
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
+from msgspec import Struct
+
+from entity_stream.core import messages
+from entity_stream.core.messages import Message, Topics
+from entity_stream.core.model import Outcome, Reason
+from entity_stream.edges.kafka_connection import client_options
+from entity_stream.edges.telemetry import Metrics
+from entity_stream.edges.troubles import Troubles
+from entity_stream.plan import KafkaConnection
+from entity_stream.ports import StartAgain
+
+log = structlog.get_logger("entity_stream.kafka")
+
+BATCH = 1_000_000
+"""Bytes of one produce batch; the broker's own limit (message.max.bytes) is 1 MiB by default."""
+
+LARGEST = 100_000_000
+"""Bytes of one record; the broker decides, not the client."""
+
+REFUSALS = (
+    errors.MessageSizeTooLargeError,
+    errors.RecordListTooLargeError,
+    errors.InvalidMessageError,
+    errors.UnknownError,
+)
+"""What a broker says of a record that it will never take. UnknownError: aiokafka does not know INVALID_RECORD."""
+
+Letter = tuple[Message, Outcome]
+"""What is published, and what it is the outcome of."""
+
+Closed = Callable[[str, errors.KafkaError], Awaitable[None]]
+"""What to do while a topic takes nothing: waits for an operator and returns, or raises."""
+
+Permitted = Callable[[], Awaitable[bool]]
+"""Tells whether outcomes are still ours to publish."""
+
+
+class Outcast(Exception):
+    """The group goes on without us: what we would publish, the new owner of the partition publishes too."""
+
+
+def new_producer(connection: KafkaConnection, **options: str | int) -> AIOKafkaProducer:
+    """Make a producer of outcomes: what it took it sends for as long as it takes."""
+    producer = AIOKafkaProducer(
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=BATCH,
+        max_request_size=LARGEST,
+        **options,
+        **client_options(connection),
+    )
+    producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 (a partition without leader would fail a batch in 40 s)
+    return producer
+
+
+def compose(outcomes: Sequence[Outcome], topics: Topics) -> list[Letter]:
+    """Write the messages that outcomes are published as."""
+    now = time.time()
+    return [(messages.encode(outcome, topics, now), outcome) for outcome in outcomes]
+
+
+class Press:
+    """Publishes through one producer."""
+
+    def __init__(
+        self, producer: AIOKafkaProducer, topics: Topics, metrics: Metrics, troubles: Troubles, closed: Closed
+    ) -> None:
+        self._producer, self._topics, self._metrics = producer, topics, metrics
+        self._troubles, self._closed = troubles, closed
+        self._entrances: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def publish(self, letters: Sequence[Letter], permitted: Permitted) -> dict[int, Message]:
+        """Publish all; return, by the offset of its record, what was published instead of a message that was refused.
+
+        Raises Outcast when it is no longer ours to publish them. Nothing of it is under way then, or after any failure.
+        """
+        doors = {}
+        for topic in {message.topic for message, _ in letters}:
+            doors[topic] = await self._door(topic)
+        places: dict[TopicPartition, list[Letter]] = defaultdict(list)
+        for message, outcome in letters:
+            places[doors[message.topic].place(message)].append((message, outcome))
+        this = _Publication(permitted, {})
+        publishing = [self._publish_to(place, some, this) for place, some in places.items()]
+        ended = await asyncio.gather(*publishing, return_exceptions=True)
+        for error in sorted(filter(None, ended), key=lambda error: isinstance(error, Outcast)):
+            raise error
+        return this.instead
+
+    async def _door(self, topic: str) -> "_Door":
+        """Wait until a topic is there and may be seen: that it is not is no fault of the documents."""
+        while True:
+            try:
+                await self._producer.client._wait_on_metadata(topic)  # noqa: SLF001 (what `send` does first)
+            except errors.KafkaError as error:
+                await self._closed(topic, error)
+            else:
+                return _Door(topic, self._producer.client.cluster)
+
+    async def _publish_to(self, place: TopicPartition, letters: Sequence[Letter], this: "_Publication") -> None:
+        """Publish to one partition in order: a batch is acknowledged before the next is sent."""
+        start = 0
+        while start < len(letters):
+            batch, end = self._fill([message for message, _ in letters[start:]])
+            try:
+                await self._send(place, batch, this.permitted)
+            except errors.TopicAuthorizationFailedError as error:
+                await self._closed(place.topic, error)
+                continue
+            except REFUSALS as refusal:
+                if not await self._publish_alone(place, letters[start : start + end], this, refusal):
+                    continue
+            start += end
+
+    def _fill(self, waiting: Sequence[Message]) -> tuple[BatchBuilder, int]:
+        """Put as many messages into a batch as it takes, one at least; return it and their number."""
+        batch = self._producer.create_batch()
+        for count, message in enumerate(waiting):
+            if not batch.append(timestamp=None, key=message.key, value=message.value, headers=list(message.headers)):
+                return batch, count
+        return batch, len(waiting)
+
+    async def _send(self, place: TopicPartition, batch: BatchBuilder, permitted: Permitted) -> None:
+        """Send a batch and await its acknowledgement, one batch at a time for each partition (as the client does).
+
+        A refused batch leaves a hole in the sequence that the broker expects of an idempotent producer: the client
+        has counted its records, the broker has not. Nobody else sends to the partition meanwhile, so we count back.
+        """
+        async with self._entrances[place]:
+            if not await permitted():
+                raise Outcast
+            try:
+                sent = await self._producer.send_batch(batch, place.topic, partition=place.partition)
+                with self._troubles.telling(f"waiting for {place.topic}-{place.partition} to acknowledge"):
+                    await sent
+            except (*REFUSALS, errors.TopicAuthorizationFailedError):
+                self._producer._txn_manager.increment_sequence_number(place, -batch.record_count())  # noqa: SLF001
+                raise
+            except (errors.KafkaError, errors.IllegalOperation) as error:
+                raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
+
+    async def _publish_alone(
+        self, place: TopicPartition, letters: Sequence[Letter], this: "_Publication", refusal: errors.KafkaError
+    ) -> bool:
+        """Send the messages of a refused batch one by one; the refused one becomes a dead letter. False: try again."""
+        if len(letters) > 1:
+            for one in letters:
+                await self._publish_to(place, [one], this)
+            return True
+        message, outcome = letters[0]
+        log.warning("publish.refused", topic=message.topic, offset=outcome.record.offset, error=repr(refusal))
+        letter = self._dead_letter(message, outcome, refusal)
+        if letter == message:  # there is no smaller one: it is the topic that is wrong
+            await self._closed(letter.topic, refusal)
+            return False
+        this.instead[outcome.record.offset] = letter
+        await self._publish_to((await self._door(letter.topic)).place(letter), [(letter, outcome)], this)
+        return True
+
+    def _dead_letter(self, refused: Message, outcome: Outcome, refusal: Exception) -> Message:
+        """Write what is published instead of a message that the broker will never take."""
+        if refused.topic == self._topics.output:
+            self._metrics.count("refused_by_broker")
+            reason = Reason("refused-by-broker", f"refused by the broker: {refusal!r}")
+            return messages.dead_letter(outcome.record, reason, self._topics)
+        if not refused.value:
+            return messages.coordinates(refused)
+        self._metrics.count("values_dropped")
+        return messages.without_value(refused)
+
+
+class _Publication(Struct, frozen=True):
+    """What the parts of one publish share."""
+
+    permitted: Permitted
+    instead: dict[int, Message]
+
+
+class _Door:
+    """Which partition of a topic a message goes to: by the key's murmur2, as every Kafka producer does.
+
+    Records without a key stay together: any partition will do, one batch is better.
+    """
+
+    def __init__(self, topic: str, cluster: ClusterMetadata) -> None:
+        indexes = sorted(cluster.partitions_for_topic(topic))
+        led = list(cluster.available_partitions_for_topic(topic))
+        self._places = [TopicPartition(topic, index) for index in indexes]
+        self._by_key = partial(DefaultPartitioner(), all_partitions=self._places, available=())
+        self._keyless = TopicPartition(topic, random.choice(led or indexes))  # noqa: S311 (any will do)
+
+    def place(self, message: Message) -> TopicPartition:
+        """Choose for one message."""
+        place: TopicPartition = self._keyless if message.key is None else self._by_key(message.key)
+        return place
