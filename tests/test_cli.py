@@ -11,6 +11,7 @@ import pytest
 
 from entity_stream import cli
 from entity_stream.core.mistake import Mistake
+from entity_stream.demo.broker import embedded_broker
 
 RIGHT = {
     "ENTITY_STREAM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
@@ -46,6 +47,13 @@ def test_a_right_configuration_is_called_right() -> None:
     assert (ended.returncode, ended.stdout) == (0, "✓ settings\n")
 
 
+def test_a_static_member_is_told_its_name() -> None:
+    """Nobody has set it in Kubernetes, so `check` shows it; with none there is none."""
+    pod = RIGHT | {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": "stream-0"}
+    assert run("check", **pod).stdout == "✓ settings\n✓ membership: static, as stream-0\n"
+    assert run("check", **pod, ENTITY_STREAM_KAFKA_GROUP_INSTANCE_ID="none").stdout == "✓ settings\n"
+
+
 def test_every_mistake_is_told_at_once() -> None:
     """Missing, malformed, misspelt and contradictory variables come together, each with its fix."""
     wrong = RIGHT | {
@@ -76,10 +84,22 @@ def test_a_broker_that_is_not_there_is_told() -> None:
     assert ended.stdout.splitlines() == ["✓ settings", "✗ Kafka: log in", "✗ Language: reach http://127.0.0.1:2"]
 
 
+def test_a_broker_that_cannot_tell_what_a_group_has_committed_is_told() -> None:
+    """`journal` names the address, of one that is not there and of one that does not list it, as the demo's."""
+    assert_told(run("journal", **RIGHT), "127.0.0.1:1: connection refused", "ENTITY_STREAM_KAFKA_BOOTSTRAP_SERVERS")
+    with embedded_broker() as address:
+        broker = RIGHT | {"ENTITY_STREAM_KAFKA_BOOTSTRAP_SERVERS": address}
+        assert_told(run("journal", "some-group", **broker), "do not list what a group has committed", address)
+        ended = run("journal", "--json", **broker)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert json.loads(ended.stderr)["mistake"].keys() == {"what", "where", "fix"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("check", "--config", "nowhere.env"), "nowhere.env"),
+        (("journal", "--config", "nowhere.env"), "nowhere.env"),
         (("demo", "--documents", "nowhere", "--once"), "cannot read nowhere"),
         (("engine", "serve", "--model", "nowhere"), "nowhere"),
         (("engine", "serve", "--key-file", "nowhere"), "--key-file"),

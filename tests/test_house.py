@@ -17,15 +17,26 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "ports": ({"core"}, {"msgspec"}),
     "plan": ({"core"}, {"msgspec"}),
     "moments": (set(), set()),
-    "tenure": ({"core", "ports"}, set()),
-    "calling": ({"core", "ports", "plan", "moments", "tenure"}, {"msgspec"}),
-    "doubt": ({"core", "plan", "moments", "calling"}, set()),
-    "pipeline": ({"core", "ports", "plan", "moments", "tenure", "calling", "doubt"}, set()),
+    "stacks": (set(), set()),
+    "board": ({"core", "plan", "moments", "stacks"}, {"structlog"}),
+    "tenure": ({"core", "ports", "moments"}, set()),
+    "tenures": ({"core", "ports", "moments", "tenure"}, {"msgspec"}),
+    "window": (set(), set()),
+    "reading": ({"core", "ports", "plan", "moments", "tenures"}, set()),
+    "calling": ({"core", "ports", "plan", "moments", "tenures"}, {"msgspec"}),
+    "doubt": ({"core", "plan", "moments", "calling", "tenures"}, set()),
+    "pipeline": (
+        {"core", "ports", "plan", "moments", "reading", "tenures", "window", "calling", "doubt"},
+        set(),
+    ),
     "edges": ({"core", "ports", "plan", "edges"}, CLIENTS),
     "engine": ({"core", "engine", "sample"}, {"msgspec", "pycrfsuite", "starlette", "uvicorn"}),
     "sample": (set(), set()),
     "settings": ({"core", "plan", "settings"}, {"pydantic", "pydantic_settings"}),
-    "serving": ({"core", "ports", "plan", "moments", "pipeline", "edges", "settings"}, {"msgspec", "structlog"}),
+    "serving": (
+        {"core", "ports", "plan", "moments", "pipeline", "board", "edges", "settings"},
+        {"msgspec", "structlog"},
+    ),
     "demo": (
         {"core", "plan", "engine", "sample", "serving", "demo"},
         {"aiokafka", "confluent_kafka", "msgspec", "rich"},
@@ -85,7 +96,7 @@ def test_the_core_does_no_io_and_reads_no_clock() -> None:
     for layer, path, tree in modules():
         if layer in {"core", "ports"}:
             assert not {name.split(".")[0] for name in imported(tree)} & KEPT_OUT_OF_CORE, path.name
-        if layer in {"plan", "moments", "tenure", "calling", "doubt", "pipeline"}:
+        if layer in {"plan", "moments", "tenure", "calling", "doubt", "pipeline", "board"}:
             assert not {name.split(".")[0] for name in imported(tree)} & {"time", "os", "logging"}, path.name
 
 

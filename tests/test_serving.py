@@ -32,7 +32,7 @@ async def silent_broker() -> AsyncIterator[str]:
 
 
 async def test_a_stop_while_the_brokers_do_not_answer_ends_the_start_at_once() -> None:
-    """Told to stop before there is a line, the service ends in order, and until then it is not ready and says why."""
+    """Told to stop before there is a line, it ends in order; until then it is alive, is not ready, and says why."""
     stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
     async with silent_broker() as bootstrap, asyncio.timeout(10):
         setup = Setup(
@@ -46,6 +46,7 @@ async def test_a_stop_while_the_brokers_do_not_answer_ends_the_start_at_once() -
         serving = asyncio.create_task(serve(setup, stop, address.set_result))
         async with httpx.AsyncClient(base_url=await address) as client:
             assert "connecting to the brokers" in (await client.get("/readyz")).text
+            assert (await client.get("/livez")).text == "alive\n"
         stop.set()
         await serving
 

@@ -5,6 +5,7 @@
     cli.py          the commands; wiring only
     settings/       the only reader of the environment; builds frozen plans
     serving.py      puts edges around a line, one life after another until the stop
+    board.py        what is seen from outside: ready or why not, stalled or not
     pipeline.py     the heart, one page: read, batch, carry a batch to its job's end
     calling.py      asking the API until it has answered: submit, poll, throttles, refused keys
     doubt.py        whether what the API rejects may be believed: the probe
@@ -12,6 +13,7 @@
     ports.py        what the pipeline needs: Source, Language, Ledger
     plan.py         every number it obeys
     moments.py      the loop's clock, and waiting for an event
+    stacks.py       where every task waits
     core/           every decision; no I/O, no clock, no randomness: time is an argument
     edges/          every import of a client library: Kafka, HTTP, metrics, logs, probes
     engine/         the self-hosted Language server: same wire module, other end

@@ -67,14 +67,40 @@ def _check(options: argparse.Namespace) -> int:
         if not options.json or not (wrong := mistakes_only(error)):
             raise
         return _report([("settings", mistake) for mistake in wrong], as_json=True)
+    told: list[tuple[str, Mistake | None]] = [("settings", None)]
+    if settings.kafka_group_instance_id:
+        told.append((f"membership: static, as {settings.kafka_group_instance_id}", None))
     if not options.connect:
-        return _report([("settings", None)], as_json=options.json)
+        return _report(told, as_json=options.json)
     from entity_stream import serving
     from entity_stream.edges import logs
 
     logs.configure("critical", as_json=False)
     findings = asyncio.run(serving.ask(serving.setup_of(settings)))
-    return _report([("settings", None), *((f.asked, f.mistake) for f in findings)], as_json=options.json)
+    return _report(told + [(each.asked, each.mistake) for each in findings], as_json=options.json)
+
+
+def _journal(options: argparse.Namespace) -> int:
+    """Say what a group has committed; nobody notices."""
+    from entity_stream.core import inspection
+    from entity_stream.edges import journals, logs
+    from entity_stream.settings.loading import load
+
+    settings = load(options.config)
+    logs.configure("critical", as_json=False)
+    connection = settings.kafka()
+    if options.group is not None:
+        connection = msgspec.structs.replace(connection, group=options.group)
+    partitions = asyncio.run(journals.inspect_group(connection, settings.language_resource))
+    if options.json:
+        for each in partitions:
+            print(msgspec.json.encode(each).decode())
+        return 0
+    plain = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)  # names are shown as they are
+    plain.print(inspection.headline(connection.group, partitions), style="bold")
+    for line in inspection.words(partitions):
+        plain.print(line)
+    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -217,6 +243,12 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--connect", action="store_true", help="also ask the broker and the endpoint")
     check.add_argument("--json", action="store_true", help="one JSON object a line")
     check.set_defaults(command=_check)
+
+    journal = commands.add_parser("journal", help="say what a group has committed: positions, finished records, jobs")
+    journal.add_argument("group", nargs="?", metavar="GROUP", help="default: the configured group")
+    _add_config(journal)
+    journal.add_argument("--json", action="store_true", help="one JSON object a partition, each on a line")
+    journal.set_defaults(command=_journal)
 
     _add_demo(
         commands.add_parser("demo", help="run broker, engine and service on this machine, with nothing else needed")

@@ -18,24 +18,25 @@ VITALS = Vitals(
 )
 
 
-async def test_readiness_says_why_not_in_words() -> None:
-    """503 with every reason while there is one, 200 when there is none; liveness does not care."""
-    reasons = ["parked: HTTP 401: the key is refused", "joining: no partitions yet"]
-    health = serve_health("127.0.0.1", 0, Metrics().registry, lambda: reasons)
+@pytest.mark.parametrize(("asked", "other"), [("ready", "live"), ("live", "ready")])
+async def test_a_probe_says_why_not_in_words(asked: str, other: str) -> None:
+    """503 with every reason while there is one, 200 when there is none; one probe does not care for the other's."""
+    reasons = {asked: ["parked: HTTP 401: the key is refused", "joining: no partitions yet"], other: []}
+    health = serve_health("127.0.0.1", 0, Metrics().registry, lambda: reasons["ready"], lambda: reasons["live"])
     async with health as address, httpx.AsyncClient(base_url=address) as client:
-        answer = await client.get("/readyz")
+        answer = await client.get(f"/{asked}z")
         assert answer.status_code == 503
-        assert all(reason in answer.text for reason in reasons)
-        assert (await client.get("/livez")).status_code == 200
-        reasons.clear()
-        assert (await client.get("/readyz")).status_code == 200
+        assert all(reason in answer.text for reason in reasons[asked])
+        assert (await client.get(f"/{other}z")).status_code == 200
+        reasons[asked].clear()
+        assert (await client.get(f"/{asked}z")).status_code == 200
 
 
 async def test_every_metric_of_the_catalogue_is_on_the_page() -> None:
     """A scrape names each metric that the documentation lists, with the values of the running line."""
     metrics = Metrics()
     metrics.registry.register(Gauges(lambda: VITALS, lambda: {("in", 3): 5}, Plan()))
-    async with serve_health("127.0.0.1", 0, metrics.registry, list) as address, httpx.AsyncClient() as client:
+    async with serve_health("127.0.0.1", 0, metrics.registry, list, list) as address, httpx.AsyncClient() as client:
         page = (await client.get(f"{address}/metrics")).text
     for metric in catalogue():
         assert f"# TYPE {metric.name} {metric.kind}" in page
@@ -50,7 +51,7 @@ async def test_a_port_in_use_is_a_mistake_in_words() -> None:
     taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = taken.sockets[0].getsockname()[1]
     with pytest.raises(Mistake, match=f"cannot listen on 127.0.0.1:{port}"):
-        async with serve_health("127.0.0.1", port, Metrics().registry, list):
+        async with serve_health("127.0.0.1", port, Metrics().registry, list, list):
             raise AssertionError
     taken.close()
     await taken.wait_closed()

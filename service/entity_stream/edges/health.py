@@ -14,7 +14,9 @@ Reasons = Callable[[], list[str]]
 
 
 @asynccontextmanager
-async def serve_health(host: str, port: int, registry: CollectorRegistry, unready: Reasons) -> AsyncIterator[str]:
+async def serve_health(
+    host: str, port: int, registry: CollectorRegistry, unready: Reasons, stalled: Reasons
+) -> AsyncIterator[str]:
     """Serve until the block ends; yield the address, with the port that was bound when `port` is 0."""
 
     async def metrics(request: web.Request) -> web.Response:
@@ -22,13 +24,10 @@ async def serve_health(host: str, port: int, registry: CollectorRegistry, unread
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
     async def live(_: web.Request) -> web.Response:
-        return web.Response(text="alive: the event loop answers\n")
+        return _answer("alive", stalled())
 
     async def ready(_: web.Request) -> web.Response:
-        reasons = unready()
-        if not reasons:
-            return web.Response(text="ready\n")
-        return web.Response(status=503, text="".join(f"not ready: {reason}\n" for reason in reasons))
+        return _answer("ready", unready())
 
     app = web.Application()
     app.add_routes([web.get("/metrics", metrics), web.get("/livez", live), web.get("/readyz", ready)])
@@ -38,6 +37,12 @@ async def serve_health(host: str, port: int, registry: CollectorRegistry, unread
         yield await _listen(runner, host, port)
     finally:
         await runner.cleanup()
+
+
+def _answer(asked: str, reasons: list[str]) -> web.Response:
+    if not reasons:
+        return web.Response(text=f"{asked}\n")
+    return web.Response(status=503, text="".join(f"not {asked}: {reason}\n" for reason in reasons))
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
