@@ -38,6 +38,9 @@ TOMBSTONES: Final = 0.04
 INVALID: Final = 0.02
 UNREADABLE: Final = (b"{", b"not JSON", b"\xff\xfe{}", b"[]", b'{"text": 7}', b'{"body": "none"}', b'{"text": "  "}')
 
+BULK: Final = 30_000
+"""Bytes that a bulky document carries besides its text."""
+
 WORDS: Final = (
     "pump",
     "valve",
@@ -79,18 +82,18 @@ class Sheaf(Struct, frozen=True):
     records: Sequence[Written]
 
 
-def sheaves(seed: int, marks: Mapping[str, int] = MARKS) -> Iterator[Sheaf]:
-    """Write documents without end, some of them in transactions."""
+def sheaves(seed: int, marks: Mapping[str, int] = MARKS, bulky: float = 0.0) -> Iterator[Sheaf]:
+    """Write documents without end, some of them in transactions; a part is bulky: its entities are, too."""
     dice = random.Random(f"documents {seed}")
     number = 0
     while True:
         how = dice.choices(list(How), (96, 2, 2))[0]
         size = 1 if how is How.PLAINLY else dice.randint(2, 8)
-        yield Sheaf(how, [_record(dice, f"doc-{n}", marks) for n in range(number, number + size)])
+        yield Sheaf(how, [_record(dice, f"doc-{n}", marks, bulky) for n in range(number, number + size)])
         number += size
 
 
-def _record(dice: random.Random, name: str, marks: Mapping[str, int]) -> Written:
+def _record(dice: random.Random, name: str, marks: Mapping[str, int], bulky: float) -> Written:
     key = None if dice.random() < WITHOUT_KEY else f"key-{min(dice.randrange(KEYS), dice.randrange(KEYS))}".encode()
     partition = dice.randrange(PARTITIONS) if key is None else zlib.crc32(key) % PARTITIONS
     kind = dice.random()
@@ -99,7 +102,10 @@ def _record(dice: random.Random, name: str, marks: Mapping[str, int]) -> Written
     if kind < TOMBSTONES + INVALID:
         return Written(name, partition, key, dice.choice(UNREADABLE))
     [fault] = dice.choices(list(marks), list(marks.values()))
-    return Written(name, partition, key, json.dumps({"text": _text(dice, name, fault)}, ensure_ascii=False).encode())
+    document: dict[str, object] = {"text": _text(dice, name, fault)}
+    if dice.random() < bulky:
+        document["metadata"] = {"filler": "x" * BULK}  # handed on untouched
+    return Written(name, partition, key, json.dumps(document, ensure_ascii=False).encode())
 
 
 def _text(dice: random.Random, name: str, fault: str) -> str:

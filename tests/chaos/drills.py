@@ -17,15 +17,16 @@ from tests.chaos.documents import sheaves
 from tests.chaos.judging import judged
 from tests.chaos.patches import Mutant, copied
 from tests.chaos.play import play
-from tests.chaos.script import SESSION, WORKERS, Act, Churn, Freeze, Kill
+from tests.chaos.script import SESSION, WORKERS, Act, Blackout, Churn, Freeze, Kill, Stop
 from tests.chaos.settling import beside, settled
-from tests.chaos.stage import Stage, stage
+from tests.chaos.stage import NONE, Props, Stage, stage
 from tests.chaos.telling import Teller
 from tests.chaos.writer import Writer
 from tests.integration.cluster import Cluster, cluster
 from tests.judge.conditions import Duration, Fault
+from tests.judge.findings import Mode
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 20.0
 """Seconds without progress after which a round is over."""
 
 ENOUGH: Final = 90.0
@@ -46,30 +47,57 @@ class Drill(Struct, frozen=True):
     acts: Sequence[Act] = ()
     pace: float = 80.0
     """Documents a second."""
+    backlog: int = 0
+    """Documents that are there before anybody works."""
     duration: Duration = QUICK
     conditions: Mapping[str, Any] = {}
     """What the endpoint does besides."""
     marks: Mapping[str, int] = field(default_factory=lambda: {"": 1})
-    settings: Mapping[str, str] = {}
+    bulky: float = 0.0
+    """The part of the documents that are bulky."""
+    settings: Mapping[str, str] = NONE
+    """Of the workers."""
+    output: Mapping[str, str] = NONE
+    """Configs of the output topic."""
     static: frozenset[int] = frozenset(ALL)
+    mode: Mode = "at_least_once"
+
+    def props(self) -> Props:
+        """Say what it is played with."""
+        return Props(self.mode, self.static, self.duration, self.settings, self.output)
 
 
-DRILLS: Final[Mapping[str, Drill]] = {
-    "calm": Drill(),
-    "kills": Drill(
+def _kills(mode: Mode) -> Drill:
+    return Drill(
         [Act(1.0, Kill(ALL, 0.0))] * 3,
         pace=200.0,
         duration=Duration(fixed=0.6, jitter=0.3),
         settings={"BATCH_LINGER": "0.02", "BATCH_DOCUMENTS": "3"},
-    ),
+        mode=mode,
+    )
+
+
+def _freezes(mode: Mode) -> Drill:
+    frozen = Act(2.0, Freeze(1, SESSION + 4.0))
+    return Drill([frozen], duration=Duration(fixed=1.0, jitter=0.2), static=frozenset(), mode=mode)
+
+
+def _rebalances(mode: Mode) -> Drill:
+    joined = Act(1.0, Churn(1, 2.0))
+    return Drill([joined], duration=Duration(fixed=2.5, jitter=0.1), static=frozenset(), mode=mode)
+
+
+DRILLS: Final[Mapping[str, Drill]] = {
+    "calm": Drill(),
+    "kills": _kills("at_least_once"),
+    "kills-eo": _kills("exactly_once"),
     "holes": Drill(
         [Act(3.0, Kill(ALL, 0.0))] * 2,
         pace=100.0,
         duration=Duration(fixed=0.5, tail_rate=0.2, tail_seconds=4.0),
     ),
-    "freezes": Drill(
-        [Act(2.0, Freeze(1, SESSION + 4.0))], duration=Duration(fixed=1.0, jitter=0.2), static=frozenset()
-    ),
+    "freezes": _freezes("at_least_once"),
+    "freezes-eo": _freezes("exactly_once"),
     "lies": Drill(
         duration=UNEVEN,
         conditions={"faults": (Fault("missing", 0.03), Fault("repeated", 0.2), Fault("stranger", 0.2))},
@@ -77,7 +105,28 @@ DRILLS: Final[Mapping[str, Drill]] = {
     ),
     "poison": Drill(marks={"": 97, "refused": 2, "too-large": 1}),
     "storms": Drill(conditions={"faults": (Fault("throttled", 0.3), Fault("poll-throttled", 0.3))}),
-    "rebalances": Drill([Act(1.0, Churn(1, 2.0))], duration=Duration(fixed=2.5, jitter=0.1), static=frozenset()),
+    "rebalances": _rebalances("at_least_once"),
+    "rebalances-eo": _rebalances("exactly_once"),
+    "handover": Drill(
+        [Act(2.0, Stop(1, 0.0)), Act(1.0, Churn(1, 2.0)), Act(2.0, Kill(ALL, 0.0))],
+        duration=Duration(fixed=4.0, jitter=0.2),
+        conditions={"answers_after": 0.7},
+        settings={"DRAIN_FOR": "0.5"},
+        static=frozenset(),
+    ),
+    "blackout": Drill(
+        [Act(3.0, Blackout(ALL, SESSION + 4.0))],
+        backlog=600,  # when the broker goes, workers have read what they could submit in the dark
+        pace=10.0,
+        duration=Duration(fixed=1.2, jitter=0.2),
+        settings={"WINDOW": "6", "BATCH_DOCUMENTS": "2", "BATCH_LINGER": "0.02"},
+    ),
+    "refusals-eo": Drill(
+        [Act(1.0, Kill((1,), 0.0))],
+        bulky=0.05,
+        output={"cleanup.policy": "compact", "max.message.bytes": "20000"},
+        mode="exactly_once",
+    ),
 }
 
 
@@ -105,13 +154,16 @@ class Drilled(Struct, frozen=True):
         return ", ".join(f"{kind} {count}" for kind, count in self.found.items()) or "nothing"
 
 
-async def drill(mutants: Sequence[Mutant], folder: Path, tell: Teller) -> list[Drilled]:
-    """Put mutants through their drills, and the unchanged service through the same ones. Raises NoBroker, Unfit."""
-    unchanged = [(None, name) for name in dict.fromkeys(mutant.trouble for mutant in mutants)]
+Play = tuple[Mutant | None, str]
+"""A mutant, or the unchanged service, and the name of a drill."""
+
+
+async def drill(plays: Sequence[Play], folder: Path, tell: Teller) -> list[Drilled]:
+    """Put mutants and the unchanged service through drills. Raises NoBroker, Unfit."""
     results: list[Drilled] = []
     async with cluster(folder / "brokers") as brokers:
         with tell.at_work():
-            for mutant, name in (*unchanged, *((mutant, mutant.trouble) for mutant in mutants)):
+            for mutant, name in plays:
                 who = mutant.name if mutant else f"unchanged-{name}"
                 result = await _drilled(mutant, name, brokers, folder / who, tell)
                 tell.say(str(result), "green" if result.good else "bold red")
@@ -122,16 +174,26 @@ async def drill(mutants: Sequence[Mutant], folder: Path, tell: Teller) -> list[D
 async def _drilled(mutant: Mutant | None, name: str, brokers: Cluster, folder: Path, tell: Teller) -> Drilled:
     """Play rounds of a drill until the mutant is found, or for as long as a drill takes."""
     package = copied(mutant, folder / "package") if mutant else None
-    drill, wanted, found = DRILLS[name], mutant.finding if mutant else None, dict[str, int]()
-    async with stage(folder, brokers, drill.static, drill.duration, package, drill.settings) as on:
+    drill, wanted = DRILLS[name], mutant.finding if mutant else None
+    async with stage(folder, brokers, drill.props(), package) as on:
         await on.endpoint.set(msgspec.structs.replace(on.fair, **drill.conditions))
-        writer, began = Writer(brokers.bootstrap, on.scene.input, sheaves(1, drill.marks)), time.monotonic()
+        documents = sheaves(1, drill.marks, drill.bulky)
+        writer, began = Writer(brokers.bootstrap, on.scene.input, documents), time.monotonic()
+        await writer.write(drill.pace, drill.backlog, _at_once())
         async with beside(on.nurse(tell)):
             await on.start_workers()
+            found = await _round(on, drill, writer, tell)
             while wanted not in found and time.monotonic() - began < (ENOUGH if wanted else CONTROL):
                 found = await _round(on, drill, writer, tell)
         who = mutant.name if mutant else "unchanged"
         return Drilled(who, name, wanted, found, len(on.notes.kills), round(time.monotonic() - began, 1))
+
+
+def _at_once() -> asyncio.Event:
+    """Say that it is enough before anything is done."""
+    enough = asyncio.Event()
+    enough.set()
+    return enough
 
 
 async def _round(on: Stage, drill: Drill, writer: Writer, tell: Teller) -> dict[str, int]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 PACKAGE: Final = Path(__file__).parents[2] / "service" / "entity_stream"
 MUTANTS: Final = Path(__file__).parent / "mutants"
 
-HEADER: Final = re.compile(r"Breaks: (?P<promise>.+)\nFound by: (?P<finding>[a-z_]+)\nTrouble: (?P<trouble>[a-z]+)\n")
+HEADER: Final = re.compile(r"Breaks: (?P<promise>.+)\nFound by: (?P<finding>[a-z_]+)\nTrouble: (?P<trouble>[a-z-]+)\n")
 FILE: Final = re.compile(r"^--- a/service/entity_stream/(\S+).*\n\+\+\+ b/service/entity_stream/\1.*\n", re.MULTILINE)
 HUNK: Final = re.compile(r"^@@ .*\n", re.MULTILINE)
 

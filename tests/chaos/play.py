@@ -7,12 +7,13 @@ in hand. One that waits in vain is not made, and told.
 import asyncio
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from tests.chaos.script import WORKERS, Act, BrokerOut, Churn, Freeze, Kill, Spell, Step, Stop
+from tests.chaos.script import WORKERS, Act, Blackout, BrokerOut, Churn, Freeze, Kill, Leads, Spell, Step, Stop
 from tests.chaos.stage import HEAD_START, Killed, Stage
 from tests.chaos.telling import Teller
 from tests.chaos.weather import conditions
@@ -58,14 +59,18 @@ async def _step(stage: Stage, step: Step, tell: Teller) -> None:
             await _churn(stage, step, tell)
         case BrokerOut():
             await _broker_out(stage, step, tell)
+        case Blackout():
+            await _blackout(stage, step, tell)
 
 
 async def _kill(stage: Stage, step: Kill, tell: Teller) -> None:
+    await _in_full_work(stage, step.workers)
+    await asyncio.sleep(step.into)  # work begins with a burst of submits, and not all kills are to strike in that
     in_hand = await _in_full_work(stage, step.workers)
     for number, jobs in in_hand.items():
         life = stage.workers[number].life
         life.signal(signal.SIGKILL)
-        stage.notes.shock("SIGKILL", life.key)
+        stage.notes.shock("kill", life.key)
         stage.notes.kills.append(Killed(time.time(), life.key, jobs))
         tell.say(f"SIGKILL {life.key}, {jobs} jobs in flight", "bold red")
     for number in set(step.workers) - in_hand.keys():
@@ -111,7 +116,7 @@ async def leave(stage: Stage, number: int, tell: Teller) -> None:
 async def _freeze(stage: Stage, step: Freeze, tell: Teller) -> None:
     life = stage.workers[step.worker].life
     tell.say(f"SIGSTOP {life.key} for {step.seconds:g} s", "bold magenta")
-    stage.notes.shock("SIGSTOP", life.key)
+    stage.notes.shock("stop", life.key)
     life.signal(signal.SIGSTOP)
     await asyncio.sleep(step.seconds)
     life.signal(signal.SIGCONT)
@@ -129,21 +134,48 @@ async def _churn(stage: Stage, step: Churn, tell: Teller) -> None:
 
 
 async def _broker_out(stage: Stage, step: BrokerOut, tell: Teller) -> None:
-    node, topic = await _leader(stage, step)
+    node, topic = await _leader(stage, step.leads)
     what = f"{step.how} broker {node.number}, which led {topic}-0"
     tell.say(f"{what}, for {step.away:g} s and its start", "bold red")
+    async with _without(stage, node, signal.Signals[step.how], what, tell):
+        await asyncio.sleep(step.away)
+
+
+async def _blackout(stage: Stage, step: Blackout, tell: Teller) -> None:
+    """Nobody can commit: what the endpoint has taken meanwhile is known to those alone who are killed then."""
+    await _in_full_work(stage, step.workers)
+    node = stage.cluster.nodes[0]
+    what = f"SIGKILL broker {node.number}"
+    tell.say(f"{what}, and {step.alone:g} s later workers {', '.join(map(str, step.workers))}", "bold red")
+    async with _without(stage, node, signal.SIGKILL, what, tell):
+        await asyncio.sleep(step.alone)
+        for number in step.workers:
+            stage.workers[number].life.signal(signal.SIGKILL)
+            stage.notes.shock("kill", stage.workers[number].life.key)
+    for number in step.workers:
+        await stage.workers[number].life.ended(LEAVING)
+        await stage.workers[number].start()
+
+
+@asynccontextmanager
+async def _without(stage: Stage, node: Node, how: signal.Signals, what: str, tell: Teller) -> AsyncIterator[None]:
+    """End a broker, and start it again when the block ends; note how long it was missed."""
     began, stage.notes.away = time.time(), True
-    await node.end(signal.Signals[step.how])
-    replaced = time.time() + (MISSED if step.how == "SIGKILL" else 0.0)  # by another, where there is one
-    await asyncio.sleep(step.away)
+    await node.end(how)
+    replaced = time.time() + (MISSED if how == signal.SIGKILL else 0.0)  # by another, where there is one
+    yield
     await stage.cluster.start(node)
     back, stage.notes.away = time.time(), False
     stage.notes.outage(what, began, min(back, replaced) if len(stage.cluster.nodes) > 1 else back)
     tell.say(f"broker {node.number} is back after {back - began:.1f} s")
 
 
-async def _leader(stage: Stage, step: BrokerOut) -> tuple[Node, str]:
-    topic = stage.scene.input if step.leads == "input" else "__consumer_offsets"
+TOPICS: Final[Mapping[Leads, str]] = {"group": "__consumer_offsets", "transactions": "__transaction_state"}
+"""Who leads the first of their partitions coordinates a group, or transactions: there is but that one."""
+
+
+async def _leader(stage: Stage, leads: Leads) -> tuple[Node, str]:
+    topic = TOPICS.get(leads, stage.scene.input)
     try:
         return await stage.cluster.leader(topic, 0), topic
     except KafkaError:  # it has just come back, and leads again in a moment

@@ -12,10 +12,14 @@ from rich.text import Text
 
 from tests.chaos.drills import Drilled
 from tests.chaos.judging import Judgement
+from tests.chaos.recovery import LIMIT, summary
 from tests.chaos.run import Wishes
 from tests.judge.journeys import report
 
 WIDTH = 120
+
+MOST_AGAIN = 0.005
+"""The part of all inputs that crashes may cost a second bill."""
 
 
 def told(judgement: Judgement, wishes: Wishes, *, colour: bool) -> str:
@@ -23,6 +27,7 @@ def told(judgement: Judgement, wishes: Wishes, *, colour: bool) -> str:
     paper = io.StringIO()
     console = Console(file=paper, width=WIDTH, force_terminal=colour, highlight=False, soft_wrap=True)
     console.print(_kills(judgement))
+    console.print(_recoveries(judgement))
     console.print(report(judgement.findings, judgement.evidence, colour=colour), markup=False, end="")
     for line in (*map(_odd, judgement.oddities), *_verdict(judgement, wishes)):
         console.print(line)
@@ -31,7 +36,12 @@ def told(judgement: Judgement, wishes: Wishes, *, colour: bool) -> str:
 
 def is_good(judgement: Judgement, wishes: Wishes) -> bool:
     """Tell whether nothing is wrong, and enough was done to make that worth something."""
-    return not judgement.faults() and len(judgement.kills) >= wishes.kills
+    return not judgement.faults() and not _verdict(judgement, wishes)
+
+
+def _dear(judgement: Judgement) -> float:
+    """Say of what part of all inputs crashes have cost a second bill."""
+    return len(judgement.findings.billed_again()) / max(1, len(judgement.evidence.inputs))
 
 
 def as_json(judgement: Judgement, wishes: Wishes) -> bytes:
@@ -55,6 +65,8 @@ def _result(judgement: Judgement, wishes: Wishes) -> dict[str, Any]:
         "wishes": wishes,
         "kills": judgement.kills,
         "faults": judgement.faults(),
+        "billed_again": _dear(judgement),
+        "recoveries": {"summary": summary(judgement.recoveries), "all": judgement.recoveries},
         "tolerated": {kind: len(names) for kind, names in judgement.findings.tolerated().items()},
         "inputs": len(judgement.evidence.inputs),
         "outcomes": len(judgement.evidence.outcomes),
@@ -73,6 +85,17 @@ def _kills(judgement: Judgement) -> Table:
     for number, kill in enumerate(judgement.kills, 1):
         table.add_row(f"{number}", kill.who, f"{kill.in_flight}")
     return table
+
+
+def _recoveries(judgement: Judgement) -> Text:
+    """Tell how soon static members published again that were killed and started again at once."""
+    found = summary(judgement.recoveries)
+    said = [f"{found.judged + found.excused} static members were killed and started again at once."]
+    if found.median is not None and found.longest is not None:
+        took = f"{found.median:.1f} s after their start in the median, {found.longest:.1f} s at the most"
+        said.append(f"{found.judged} of them in peace: they published again {took}; {LIMIT:g} s are allowed.")
+    said.append(f"{found.excused} had something else in their way, {found.in_time} of them were as quick all the same.")
+    return Text(" ".join(said))
 
 
 def drills(results: Sequence[Drilled], *, colour: bool) -> str:
@@ -96,11 +119,10 @@ def _odd(what: str) -> Text:
 
 
 def _verdict(judgement: Judgement, wishes: Wishes) -> list[Text]:
-    if len(judgement.kills) < wishes.kills:
-        return [
-            Text(
-                f"only {len(judgement.kills)} of {wishes.kills} kills struck in full work: this proves too little",
-                "bold red",
-            )
-        ]
-    return []
+    """Say why a run without fault is not good all the same."""
+    kills, dear = len(judgement.kills), _dear(judgement)
+    reasons = {
+        f"only {kills} of {wishes.kills} kills struck in full work: this proves too little": kills < wishes.kills,
+        f"crashes have cost {dear:.2%} of all inputs a second bill: {MOST_AGAIN:.1%} are allowed": dear > MOST_AGAIN,
+    }
+    return [Text(reason, "bold red") for reason, holds in reasons.items() if holds]

@@ -14,11 +14,12 @@ from tests.chaos.judging import Judgement, judged
 from tests.chaos.play import blow, leave, play
 from tests.chaos.script import Act, Kill, Script, script
 from tests.chaos.settling import beside, settled
-from tests.chaos.stage import SEATS, Stage, stage
+from tests.chaos.stage import SEATS, Props, Stage, stage
 from tests.chaos.telling import Teller
 from tests.chaos.weather import WEATHERS
 from tests.chaos.writer import Writer
 from tests.integration.cluster import cluster
+from tests.judge.findings import Mode
 
 SLOWEST: Final = 30.0
 """Documents a second at the least: fewer would leave workers without jobs to be killed with."""
@@ -43,13 +44,15 @@ class Wishes(Struct, frozen=True):
     kills: int
     documents: int
     nodes: int = 1
+    mode: Mode = "at_least_once"
 
 
 async def run(wishes: Wishes, folder: Path, tell: Teller) -> Judgement:
     """Make chaos and judge what the service made of it. Raises NoBroker."""
     plot = script(wishes.seed, wishes.kills, list(WEATHERS))
     tell.say(f"{len(plot.acts)} acts, about {plot.seconds():.0f} s; static members: {sorted(plot.static)}")
-    async with cluster(folder / "brokers", wishes.nodes) as brokers, stage(folder, brokers, plot.static) as on:
+    props = Props(wishes.mode, plot.static)
+    async with cluster(folder / "brokers", wishes.nodes) as brokers, stage(folder, brokers, props) as on:
         writer = Writer(brokers.bootstrap, on.scene.input, sheaves(wishes.seed))
         with tell.at_work():
             async with beside(on.nurse(tell), _report(on, writer, wishes, tell)):

@@ -6,7 +6,7 @@ comes in every script, however short.
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
@@ -25,6 +25,8 @@ class Kill(Struct, frozen=True, tag=True):
 
     workers: tuple[int, ...]
     away: float
+    into: float = 0.0
+    """Seconds of full work before."""
 
 
 class Stop(Struct, frozen=True, tag=True):
@@ -48,15 +50,26 @@ class Churn(Struct, frozen=True, tag=True):
     stay: float
 
 
+Leads = Literal["input", "group", "transactions"]
+
+
 class BrokerOut(Struct, frozen=True, tag=True):
-    """End the broker that leads the input or the group, and start it again on what it kept."""
+    """End the broker that leads the input, the group or all transactions, and start it again on what it kept."""
 
     how: Literal["SIGTERM", "SIGKILL"]
-    leads: Literal["input", "group"]
+    leads: Leads
     away: float
 
 
-Step = Kill | Stop | Freeze | Churn | BrokerOut
+class Blackout(Struct, frozen=True, tag=True):
+    """SIGKILL the broker while workers are in full work, let them live on without it, SIGKILL them, start it again."""
+
+    workers: tuple[int, ...]
+    alone: float
+    """Seconds that the workers live on."""
+
+
+Step = Kill | Stop | Freeze | Churn | BrokerOut | Blackout
 
 
 class Act(Struct, frozen=True):
@@ -80,7 +93,8 @@ class Script(Struct, frozen=True):
     acts: tuple[Act, ...]
     spells: tuple[Spell, ...] = ()
     static: frozenset[int] = frozenset()
-    """Workers with a name of their own in the group: started again, they take their partitions back at once."""
+    """Workers with a name of their own in the group: started again, they take their partitions back at once. One has
+    none, so that partitions are dealt anew as well."""
 
     def seconds(self) -> float:
         """Estimate how long it takes; what the workers need to find themselves again is part of it."""
@@ -93,7 +107,7 @@ def script(seed: int, kills: int, weathers: Sequence[str]) -> Script:
     steps = [*_kills(dice, kills), *_others(dice, kills)]
     dice.shuffle(steps)
     acts = tuple(Act(round(dice.uniform(0.5, 2.5), 2), step) for step in steps)
-    static = frozenset(dice.sample(range(1, WORKERS + 1), dice.randint(1, WORKERS - 1)))
+    static = frozenset(dice.sample(range(1, WORKERS + 1), WORKERS - 1))
     return Script(acts, tuple(_spells(dice, weathers, Script(acts).seconds())), static)
 
 
@@ -101,7 +115,8 @@ def _kills(dice: random.Random, kills: int) -> Iterator[Kill]:
     """Deal so many kills, one, two or all three workers at once."""
     while kills > 0:
         victims = min(kills, dice.choice((1, 1, 2, WORKERS)))
-        yield Kill(tuple(sorted(dice.sample(range(1, WORKERS + 1), victims))), _away(dice))
+        workers = tuple(sorted(dice.sample(range(1, WORKERS + 1), victims)))
+        yield Kill(workers, _away(dice), round(dice.uniform(0.0, 1.5), 2))
         kills -= victims
 
 
@@ -114,7 +129,7 @@ def _others(dice: random.Random, kills: int) -> Iterator[Step]:
         yield Churn(dice.randint(2, 3), round(dice.uniform(1.0, 3.0), 2))
     for number in range(max(2, kills // 8)):
         how: Literal["SIGTERM", "SIGKILL"] = "SIGKILL" if number % 2 else "SIGTERM"
-        yield BrokerOut(how, dice.choice(("input", "group")), round(dice.uniform(0.0, 6.0), 2))
+        yield BrokerOut(how, dice.choice(get_args(Leads)), round(dice.uniform(0.0, 6.0), 2))
 
 
 def _away(dice: random.Random) -> float:
@@ -139,11 +154,13 @@ SETTLING: Final = 7.0
 
 def _seconds(step: Step) -> float:
     match step:
-        case Kill(away=away) | Stop(away=away):
+        case Kill(away=away, into=into):
+            return into + away + SETTLING
+        case Stop(away=away):
             return away + SETTLING
         case Freeze(seconds=seconds):
             return seconds + SETTLING
         case Churn(times, stay):
             return times * (stay + SETTLING / 2)
-        case BrokerOut(away=away):
+        case BrokerOut(away=away) | Blackout(alone=away):
             return away + SETTLING

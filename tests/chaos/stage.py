@@ -17,15 +17,16 @@ from msgspec import Struct, field
 
 from tests.chaos.documents import PARTITIONS
 from tests.chaos.script import SESSION, WORKERS
-from tests.chaos.shocks import BROKERS, provoked
+from tests.chaos.shocks import BROKERS, were_away
 from tests.chaos.telling import Teller
 from tests.chaos.weather import ATTEMPTS, FAIR
 from tests.chaos.workers import Life, Worker, keys
 from tests.integration.cluster import Cluster
 from tests.integration.topics import admin, create_topic
-from tests.judge.case import Shock
+from tests.judge.case import Blow, Shock
 from tests.judge.conditions import Conditions, Duration
 from tests.judge.evidence import Scene
+from tests.judge.findings import Mode
 from tests.judge.process import Judge, judge
 
 GUESTS: Final = 2
@@ -55,13 +56,30 @@ A_MISTAKE: Final = 2
 """The exit code of a service that cannot begin; the README says so."""
 
 
+SIGNALS: Final[Mapping[Blow, str]] = {"kill": "SIGKILL", "stop": "SIGSTOP"}
+
+
+class Props(Struct, frozen=True):
+    """What a run is played with."""
+
+    mode: Mode = "at_least_once"
+    static: frozenset[int] = frozenset()
+    """Seats with a name of their own in the group."""
+    duration: Duration = FAIR
+    """Of jobs, in fair weather."""
+    settings: Mapping[str, str] = NONE
+    """Of the workers, where they are not as usual."""
+    output: Mapping[str, str] = NONE
+    """Configs of the output topic."""
+
+
 class Killed(Struct, frozen=True):
     """A worker that was killed in full work."""
 
     at: float
     who: str
     in_flight: int
-    """Jobs that were accepted and whose end was not told to it."""
+    """Jobs that it had submitted, or asked for last, and whose end nobody was told."""
 
 
 class Notes(Struct):
@@ -74,13 +92,13 @@ class Notes(Struct):
     away: bool = False
     """Whether a broker is away right now."""
 
-    def shock(self, what: str, who: str) -> None:
-        """Note that what a process has not committed may now be published again."""
-        self.shocks.append(Shock(time.time(), f"{what} {who}", who))
+    def shock(self, blow: Blow, who: str) -> None:
+        """Note that what a process has not committed may now be done again by another."""
+        self.shocks.append(Shock(time.time(), f"{SIGNALS[blow]} {who}", who, blow=blow))
 
     def outage(self, what: str, began: float, until: float) -> None:
         """Note that a broker was missing for so long: nobody could commit."""
-        self.shocks.append(Shock(began, what, BROKERS, until=until))
+        self.shocks.append(Shock(began, what, BROKERS, until, blow="outage"))
 
     def odd(self, what: str, tell: Teller) -> None:
         """Note something that never should happen."""
@@ -96,11 +114,13 @@ class Stage:
         cluster: Cluster,
         endpoint: Judge,
         scene: Scene,
+        mode: Mode,
         fair: Conditions,
+        *,
         scraping: aiohttp.ClientSession,
         asking: AIOKafkaAdminClient,
     ) -> None:
-        self.cluster, self.endpoint, self.scene, self.fair = cluster, endpoint, scene, fair
+        self.cluster, self.endpoint, self.scene, self.mode, self.fair = cluster, endpoint, scene, mode, fair
         self._scraping, self._asking = scraping, asking
         self.workers: dict[int, Worker] = {}
         self.notes = Notes()
@@ -142,35 +162,28 @@ class Stage:
 
     def _found_no_broker(self, life: Life) -> bool:
         """Tell whether a process ended as it should when brokers are away at its very start."""
-        away = self.notes.away or provoked(time.time(), self.notes.shocks)
+        away = self.notes.away or were_away(time.time(), self.notes.shocks)
         return away and life.code == A_MISTAKE and not life.has_said("serve.started")
 
 
 @asynccontextmanager
-async def stage(
-    folder: Path,
-    cluster: Cluster,
-    static: frozenset[int],
-    duration: Duration = FAIR,
-    package: Path | None = None,
-    settings: Mapping[str, str] = NONE,
-) -> AsyncIterator[Stage]:
+async def stage(folder: Path, cluster: Cluster, props: Props, package: Path | None = None) -> AsyncIterator[Stage]:
     """Make topics, start the endpoint; nobody works yet. All processes end with the block.
 
-    `package` holds another `entity_stream` than the installed one; `settings` replace those of the workers.
+    `package` holds another `entity_stream` than the installed one.
     """
-    scene = await _topics(cluster.bootstrap)
+    scene = await _topics(cluster.bootstrap, props.output)
     seats = [f"worker-{number}" for number in range(1, WORKERS + GUESTS + 1)]
-    fair = Conditions(keys=keys(seats, MOST_LIVES), duration=duration)
+    fair = Conditions(keys=keys(seats, MOST_LIVES), duration=props.duration)
     async with (
         judge(folder, fair) as endpoint,
         aiohttp.ClientSession(timeout=SCRAPE) as scraping,
         admin(cluster.bootstrap) as asking,
     ):
-        found = Stage(cluster, endpoint, scene, fair, scraping, asking)
+        found = Stage(cluster, endpoint, scene, props.mode, fair, scraping=scraping, asking=asking)
         for number, seat in enumerate(seats, 1):
-            own = {"KAFKA_GROUP_INSTANCE_ID": seat} if number in static else {}
-            found.workers[number] = Worker(seat, {**_settings(found), **own, **settings}, folder, package)
+            own = {"KAFKA_GROUP_INSTANCE_ID": seat} if number in props.static else {}
+            found.workers[number] = Worker(seat, {**_settings(found), **own, **props.settings}, folder, package)
         try:
             yield found
         finally:
@@ -178,11 +191,11 @@ async def stage(
                 await worker.kill()
 
 
-async def _topics(bootstrap: str) -> Scene:
+async def _topics(bootstrap: str, output: Mapping[str, str]) -> Scene:
     own = f"chaos-{uuid4().hex[:8]}"
     scene = Scene(bootstrap, own, f"{own}-out", f"{own}-dead", own)
     await create_topic(bootstrap, scene.input, PARTITIONS)
-    await create_topic(bootstrap, scene.output, PARTITIONS, PUBLISHED_AT)
+    await create_topic(bootstrap, scene.output, PARTITIONS, {**PUBLISHED_AT, **output})
     await create_topic(bootstrap, scene.dead_letters, PARTITIONS, PUBLISHED_AT)
     return scene
 
@@ -192,6 +205,7 @@ def _settings(stage: Stage) -> Mapping[str, str]:
         "KAFKA_BOOTSTRAP_SERVERS": stage.scene.bootstrap,
         "KAFKA_GROUP": stage.scene.group,
         "KAFKA_SESSION_TIMEOUT": f"{SESSION:g}",
+        "DELIVERY": stage.mode,
         "INPUT_TOPIC": stage.scene.input,
         "OUTPUT_TOPIC": stage.scene.output,
         "DEAD_LETTER_TOPIC": stage.scene.dead_letters,

@@ -1,11 +1,12 @@
 """What is written: names that are never given twice, marks that the judge knows, keys that stay in their partition."""
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from itertools import islice
 
-from tests.chaos.documents import MARKS, PARTITIONS, UNREADABLE, How, Written, sheaves
+from tests.chaos.documents import BULK, MARKS, PARTITIONS, UNREADABLE, How, Written, sheaves
 from tests.judge.conditions import FAULTS
 from tests.judge.fates import mark_in
 
@@ -51,6 +52,15 @@ def test_a_key_stays_in_its_partition() -> None:
     assert places.pop(None) == set(range(PARTITIONS))
     assert all(len(partitions) == 1 for partitions in places.values())
     assert len(times) < sum(times.values()) / 10
+
+
+def test_some_are_bulky_where_that_is_asked_for() -> None:
+    """A part of the documents carries so much that no message of that size holds what comes of it; usually none."""
+    some = [record.value or b"" for sheaf in islice(sheaves(1, bulky=0.1), COUNT) for record in sheaf.records]
+    bulky = [value for value in some if len(value) > BULK]
+    assert 0.07 < len(bulky) / len(some) < 0.13
+    assert all(json.loads(value)["metadata"] for value in bulky)
+    assert all(len(record.value or b"") < BULK for record in records(1))
 
 
 def test_every_kind_of_record_is_written() -> None:

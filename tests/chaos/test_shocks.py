@@ -2,7 +2,18 @@
 
 import pytest
 
-from tests.chaos.shocks import BROKERS, HEARD, RECOVERY, Rebalance, provoked, rebalances, shocks
+from tests.chaos.shocks import (
+    BROKERS,
+    GROUP,
+    HEARD,
+    RECOVERY,
+    WOKEN,
+    Rebalance,
+    provoked,
+    rebalances,
+    shocks,
+    were_away,
+)
 from tests.judge.case import Shock
 
 LOG = """\
@@ -43,13 +54,28 @@ def test_a_rebalance_excuses_until_all_have_heard_of_it() -> None:
     assert (short.at, short.until) == (10, 10.4)
     assert (long.at, long.until) == (20, 20 + HEARD)
     assert (unended.at, unended.until) == (30, 30 + HEARD)
+    assert {each.blow for each in (short, long, unended)} == {"rebalance"}
 
 
-def test_a_life_may_end_for_a_broker_that_was_away_and_for_nothing_else() -> None:
-    """A run that begins again is provoked by an outage of ours and its aftermath, not by a kill of somebody."""
-    done = [Shock(100, "SIGKILL worker-1.1", "worker-1.1"), Shock(200, "SIGTERM broker 1", BROKERS, until=210)]
-    assert not provoked(101, done)
-    assert not provoked(199, done)
-    assert provoked(205, done)
-    assert provoked(210 + RECOVERY - 1, done)
-    assert not provoked(210 + RECOVERY + 1, done)
+def again(at: float, who: str = "worker-1.1") -> Shock:
+    return Shock(at, f"{who} begins again", who, blow="restart")
+
+
+def test_a_run_may_begin_again_for_a_broker_that_was_away() -> None:
+    """It is provoked by an outage of ours and its aftermath, not by a kill or a rebalance."""
+    done = [
+        Shock(100, "SIGKILL worker-1.1", "worker-1.1", blow="kill"),
+        Shock(100, "rebalance", GROUP, blow="rebalance"),
+        Shock(200, "SIGTERM broker 1", BROKERS, until=210, blow="outage"),
+    ]
+    for at, expected in (101, False), (199, False), (205, True), (209 + RECOVERY, True), (211 + RECOVERY, False):
+        assert provoked(again(at), done) is expected
+        assert were_away(at, done) is expected
+
+
+def test_a_run_may_begin_again_in_a_process_that_was_stopped() -> None:
+    """Who slept may find on waking that another has what was his; nobody else may, and not before, nor much later."""
+    done = [Shock(100, "SIGSTOP worker-1.1", "worker-1.1", blow="stop")]
+    for at, expected in (99, False), (101, True), (99 + WOKEN, True), (101 + WOKEN, False):
+        assert provoked(again(at), done) is expected
+    assert not provoked(again(101, "worker-2.1"), done)

@@ -1,7 +1,7 @@
 """The service as processes: seats in the group, and the lives that sit there one after another.
 
-Each life has an API key of its own, so the judge's books say who did what, and a restarted worker is not blamed for
-calling before a time that only its predecessor was told.
+Each life has an API key of its own, all of the same resource: the judge's books say who did what, and a restarted
+worker is not blamed for calling before a time that only its predecessor was told.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ class Said(Struct, frozen=True):
     event: str = ""
     timestamp: str = ""
     ready: str = ""
+    partitions: Sequence[int] | int = ()
 
 
 class Life:
@@ -45,6 +46,9 @@ class Life:
         self.key, self.log, self._process = key, log, process
         self.condemned = False
         """Whether we have told or forced it to end."""
+        self.began = time.time()
+        self.struck: float | None = None
+        """When we first did anything to it."""
         self._metrics: str | None = None
 
     @property
@@ -55,6 +59,7 @@ class Life:
     def signal(self, what: signal.Signals) -> None:
         """Send a signal; to one that has ended it does nothing."""
         self.condemned = self.condemned or what in {signal.SIGTERM, signal.SIGKILL}
+        self.struck = self.struck or time.time()
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, what)
 
@@ -113,6 +118,11 @@ class Worker:
     def life(self) -> Life:
         """Who sits there now, or sat there last."""
         return self.lives[-1]
+
+    @property
+    def static(self) -> bool:
+        """Whether it has a name of its own in the group."""
+        return "KAFKA_GROUP_INSTANCE_ID" in self._settings
 
     @property
     def alive(self) -> bool:

@@ -101,11 +101,11 @@ class Cluster:
         await asyncio.gather(*[node.start(self._jars) for node in nodes])
 
     async def leader(self, topic: str, index: int) -> Node:
-        """Say which node leads a partition now; any one while none does."""
+        """Say which node leads a partition now; any one while none does, or there is no such partition yet."""
         async with admin(self.bootstrap) as client:
             [described] = await client.describe_topics([topic])
-        [number] = [each["leader"] for each in described["partitions"] if each["partition"] == index]
-        return next((node for node in self.nodes if node.number == number), self.nodes[0])
+        leaders = {each["leader"] for each in described["partitions"] if each["partition"] == index}
+        return next((node for node in self.nodes if node.number in leaders), self.nodes[0])
 
 
 @asynccontextmanager

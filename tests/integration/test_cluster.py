@@ -50,6 +50,30 @@ async def test_a_node_that_was_ended_comes_back_with_what_it_kept(tmp_path: Path
         assert len(await everything(one.bootstrap, "kept")) == 2 * COUNT
 
 
+async def test_transactions_go_on_without_their_coordinator(tmp_path: Path) -> None:
+    """While the broker is away that led the log of all transactions, another one commits and aborts."""
+    async with nodes(tmp_path, 3) as three:
+        producer = AIOKafkaProducer(bootstrap_servers=three.bootstrap, transactional_id="of-the-test")
+        async with producer:
+            async with producer.transaction():
+                await producer.send_and_wait("kept", b"before")
+            leader = await three.leader("__transaction_state", 0)
+            await leader.end(signal.SIGKILL)
+            async with producer.transaction():
+                await producer.send_and_wait("kept", b"after")
+            await producer.begin_transaction()
+            await producer.send_and_wait("kept", b"never")
+            await producer.abort_transaction()
+
+        async def all_are_there() -> bool:
+            committed = await everything(three.bootstrap, "kept")
+            return [record.value for record in committed[COUNT:]] == [b"before", b"after"]
+
+        async with asyncio.timeout(30):
+            await until(all_are_there)
+        assert (await three.leader("__transaction_state", 0)) is not leader
+
+
 async def test_a_cluster_of_three_goes_on_without_a_leader(tmp_path: Path) -> None:
     """While the killed leader of a partition is away, another one leads, and nothing acknowledged is gone."""
     async with nodes(tmp_path, 3) as three:

@@ -99,6 +99,22 @@ async def test_inputs_are_told_as_they_are(kafka: Broker, new_topic: NewTopic) -
 
 
 @pytest.mark.asyncio
+async def test_what_the_output_topic_does_not_take_is_unwelcome(kafka: Broker, new_topic: NewTopic) -> None:
+    """A compacted topic takes nothing without a key, and each topic only so many bytes."""
+    at = await scene(kafka, new_topic)
+    at = structs.replace(at, output=await new_topic(1, {"cleanup.policy": "compact", "max.message.bytes": "1000"}))
+    async with writing(kafka) as producer:
+        large = (b"key", msgspec.json.encode({"text": "x" * 1_000}), named("large"))
+        await write(producer, at.input, document("welcome"), (None, document("keyless")[1], []), large)
+    evidence = await collect(at, [])
+    assert {record.name: record.unwelcome for record in evidence.inputs} == {
+        "welcome": False,
+        "keyless": True,
+        "large": True,
+    }
+
+
+@pytest.mark.asyncio
 async def test_what_is_not_committed_is_told_apart(kafka: Broker, new_topic: NewTopic) -> None:
     """Records of an aborted transaction, and of one still open, are aborted inputs; the reading ends all the same."""
     at = await scene(kafka, new_topic)

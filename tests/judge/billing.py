@@ -1,24 +1,23 @@
 """Who was billed twice, and who called too early: what the endpoint's books say of the service.
 
 A document is paid for twice when it is accepted although an earlier acceptance still runs or has its result ready.
-Three excuses are counted apart, so that none can hide the fault itself: the client could not know of the earlier
-one, it could not get at its result, or a shock came between.
+Jobs are handed over from life to life, so the excuses are few, and each is counted under a name of its own, lest one
+hide the fault itself: nobody was told of the earlier job, its result cannot be had, or `excuses` knows why it was lost.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from tests.judge.books import Change, Event, Poll, Submit
 from tests.judge.case import Shock, Shocks
 from tests.judge.conditions import ON_POLL
+from tests.judge.excuses import Cause, Excuses
 
-UNDER_WAY: Final = 1.0
-"""Seconds in which a request, or its answer, that was sent before a shock may still be under way."""
 UNREADABLE: Final = frozenset({"cut-short", "not-json", "huge", "deep"})
-"""Whole answers that are no result. Whoever gets two of one job may give it up; so may he who is told a 404."""
+"""Whole answers that are no result. A life that gets two of one job may give it up; so may one that is told a 404."""
 TWICE: Final = 2
 FAILED: Final = ON_POLL - UNREADABLE - {"poll-throttled"}
 """Answers that did not come as they were sent. Of these it takes so many in a row."""
@@ -30,18 +29,20 @@ class Bills(Struct, frozen=True):
 
     double: tuple[str, ...]
     by_fault: tuple[str, ...]
-    after_shock: tuple[str, ...]
+    after_kill: tuple[str, ...]
+    after_stop: tuple[str, ...]
+    in_outage: tuple[str, ...]
 
 
-def bills(books: Iterable[Event], shocks: Shocks) -> Bills:
+def bills(books: Iterable[Event], excuses: Excuses) -> Bills:
     """Go through events in order of time and judge every acceptance of a document that was accepted before."""
-    account = _Account(shocks)
+    account = _Account(excuses)
     for event in books:
         if isinstance(event, Poll):
             account.hear(event)
         elif isinstance(event, Submit) and event.job is not None and not event.probe:
             account.accept(event)
-    return Bills(tuple(account.double), tuple(account.by_fault), tuple(account.after_shock))
+    return Bills(**{verdict: tuple(names) for verdict, names in account.found.items()})
 
 
 def brings(submit: Submit, name: str) -> bool:
@@ -49,43 +50,57 @@ def brings(submit: Submit, name: str) -> bool:
     return submit.fate in {"succeeded", "partial"} and name not in submit.without
 
 
-class _Account:
-    def __init__(self, shocks: Shocks) -> None:
-        self._shocks = shocks
-        self._accepted: dict[str, list[Submit]] = defaultdict(list)
-        self._gone: set[str] = set()  # jobs of which a 404 was told
-        self._unreadable: Counter[str] = Counter()
-        self._failed: Counter[str] = Counter()  # polls in a row
-        self.double: dict[str, None] = {}
-        self.by_fault: dict[str, None] = {}
-        self.after_shock: dict[str, None] = {}
+_Verdict = Literal["double", "by_fault"] | Cause
+"""A field of Bills."""
+
+
+class _Tried(Struct):
+    """What a life has met with that asked for a job."""
+
+    gone: bool = False
+    unreadable: int = 0
+    failed: int = 0
+    """In a row."""
 
     def hear(self, poll: Poll) -> None:
         if poll.status == 404:
-            self._gone.add(poll.job)
+            self.gone = True
         elif poll.fault in UNREADABLE:
-            self._unreadable[poll.job] += 1
+            self.unreadable += 1
         elif poll.fault in FAILED:
-            self._failed[poll.job] += 1
-        elif poll.job in self._failed:
-            del self._failed[poll.job]
+            self.failed += 1
+        else:
+            self.failed = 0
+
+    def may_give_up(self) -> bool:
+        return self.gone or self.unreadable >= TWICE or self.failed >= ENOUGH
+
+
+class _Account:
+    def __init__(self, excuses: Excuses) -> None:
+        self._excuses = excuses
+        self._accepted: dict[str, list[Submit]] = defaultdict(list)
+        self._tried: dict[str, dict[str, _Tried]] = defaultdict(lambda: defaultdict(_Tried))  # by job, by key
+        self.found: dict[str, dict[str, None]] = {verdict: {} for verdict in Bills.__struct_fields__}
+
+    def hear(self, poll: Poll) -> None:
+        self._tried[poll.job][poll.who].hear(poll)
 
     def accept(self, submit: Submit) -> None:
         for name in submit.documents:
             earlier = self._accepted[name]
             if earlier and (spared := [one for one in earlier if _is_of_use(one, name, submit.at)]):
-                self._verdict(spared, submit.at).setdefault(name)
+                # the last of them: why those before it were of no use was judged when it came
+                self.found[self._verdict(spared[-1], submit.at)].setdefault(name)
             earlier.append(submit)
 
-    def _verdict(self, spared: Sequence[Submit], now: float) -> dict[str, None]:
-        known = [one.at for one in spared if one.status == 202 and not self._given_up(one.job)]
-        if not known:
-            return self.by_fault
-        # of several the last: what came before it excuses no more
-        return self.after_shock if self._shocks.within(max(known) - UNDER_WAY, now) else self.double
+    def _verdict(self, spared: Submit, now: float) -> _Verdict:
+        if spared.status != 202 or self._may_be_given_up(spared.job):
+            return "by_fault"
+        return self._excuses.cause(spared, now) or "double"
 
-    def _given_up(self, job: str | None) -> bool:
-        return job is not None and (job in self._gone or self._unreadable[job] >= TWICE or self._failed[job] >= ENOUGH)
+    def _may_be_given_up(self, job: str | None) -> bool:
+        return job in self._tried and any(tried.may_give_up() for tried in self._tried[job].values())
 
 
 def _is_of_use(submit: Submit, name: str, now: float) -> bool:
@@ -112,13 +127,17 @@ def early(books: Sequence[Event], shocks: Sequence[Shock]) -> tuple[str, ...]:
 
 
 class _Forgetful:
-    """Who may have forgotten: the one whom a shock names, where it names a key; else everybody."""
+    """Who may have forgotten: the one whom a shock names, where it names a key; else everybody.
+
+    What happens among the brokers makes nobody forget what the endpoint said.
+    """
 
     def __init__(self, books: Iterable[Event], shocks: Iterable[Shock]) -> None:
         keys = {event.who for event in books if not isinstance(event, Change)}
         named: dict[str | None, list[Shock]] = defaultdict(list)
         for shock in shocks:
-            named[shock.who if shock.who in keys else None].append(shock)
+            if shock.blow not in {"outage", "rebalance"}:
+                named[shock.who if shock.who in keys else None].append(shock)
         self._shocks = {who: Shocks(some) for who, some in named.items()}
 
     def since(self, told: float, call: Submit | Poll) -> bool:

@@ -44,6 +44,8 @@ class Submit(Struct, frozen=True, tag="submit", tag_field="event"):
     """Sent before a Retry-After had passed."""
     fault: str | None = None
     """The fault that made the answer what it is."""
+    answered: float | None = None
+    """When the answer was sent, where that was not at once."""
 
 
 class Poll(Struct, frozen=True, tag="poll", tag_field="event"):
@@ -51,6 +53,7 @@ class Poll(Struct, frozen=True, tag="poll", tag_field="event"):
 
     at: float
     who: str
+    """The key that was sent: not always that of the submit."""
     status: int
     job: str
     told: str = "none"

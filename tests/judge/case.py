@@ -6,7 +6,7 @@ Values only. Whoever collects them leaves nothing out and explains nothing away:
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -14,6 +14,12 @@ from tests.judge.books import Event
 
 Kind = Literal["annotated", "rejected", "deleted", "garbled"]
 """What an outcome is: entities, a dead letter, a tombstone; garbled is what no reader of the topic could read."""
+
+Blow = Literal["kill", "stop", "outage", "rebalance", "restart", "other"]
+"""What a shock is: SIGKILL, SIGSTOP, brokers away, partitions dealt anew, a run that began again, or none of these."""
+
+SESSION: Final = 45.0
+"""Seconds of silence after which the group gives a member up, where nothing else is said: the service's default."""
 
 
 class Input(Struct, frozen=True, gc=False):
@@ -32,6 +38,8 @@ class Input(Struct, frozen=True, gc=False):
     """It is a document, or a tombstone."""
     at: float
     """CreateTime, in seconds since 1970, as all times here."""
+    unwelcome: bool = False
+    """The output topic may refuse its entities: it wants keys, or smaller messages."""
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -55,16 +63,18 @@ class Outcome(Struct, frozen=True, gc=False):
 
 
 class Shock(Struct, frozen=True):
-    """Something done to the service or the brokers, after which at-least-once may repeat itself."""
+    """Something done to the service or the brokers, after which the service may repeat itself."""
 
     at: float
     """When it struck, to some hundredths of a second."""
     what: str
     who: str
-    """Whom it struck: the key of a worker, where each has its own."""
+    """Whom it struck: the key of a worker's life, where each has its own."""
     until: float | None = None
     """When it was over, of what lasts and keeps everybody from committing (a broker is away). None: at once, and
     so it stays for a process that is stopped: what it publishes after it woke is judged."""
+    blow: Blow = "other"
+    """What may excuse that a document was billed again."""
 
 
 class Evidence(Struct, frozen=True):
@@ -76,6 +86,8 @@ class Evidence(Struct, frozen=True):
     """What the group has committed, of each input partition that it has committed anything of."""
     books: Sequence[Event]
     shocks: Sequence[Shock]
+    session: float = SESSION
+    """Seconds of silence after which the group gives a member up."""
 
 
 class Shocks:

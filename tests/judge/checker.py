@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from msgspec import structs
 
 from tests.judge.books import read_books
-from tests.judge.case import Evidence, Input, Outcome, Shock
+from tests.judge.case import SESSION, Evidence, Input, Outcome, Shock
 from tests.judge.evidence import Scene, collect, read_shocks
 from tests.judge.findings import Findings, Mode, check
 from tests.judge.journeys import report
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scene = Scene(asked.bootstrap, asked.input, asked.output, asked.dead_letters, asked.group)
     try:
         evidence = asyncio.run(_gather(scene, asked.books, asked.shocks))
+        evidence = structs.replace(evidence, session=asked.session)
         findings = check(evidence, asked.mode)
     except (KafkaError, OSError, msgspec.DecodeError, ValueError) as error:
         sys.stderr.write(f"no verdict: {error}\n")
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--group", required=True, help="the consumer group of the service")
     parser.add_argument("--books", required=True, type=Path, metavar="FILE", help="what the endpoint noted")
     parser.add_argument("--shocks", type=Path, metavar="FILE", help="what was done to whom and when, as JSON lines")
+    parser.add_argument("--session", type=float, default=SESSION, metavar="S", help="the group's session time-out")
     parser.add_argument("--mode", choices=get_args(Mode), default="at_least_once", help="what the service promises")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser

@@ -84,10 +84,12 @@ class Conditions(Struct, frozen=True, rename="camel", forbid_unknown_fields=True
     """All of it; replaced whole. Faults and dice begin anew with it, limits only if they are others."""
 
     keys: Sequence[str] = ("key",)
-    """Whoever sends another one gets 401. Each has quota and jobs of its own."""
+    """Whoever sends another one gets 401. Each has a quota of its own; any may poll all jobs."""
     project: str = "project"
     deployment: str = "deployment"
     duration: Duration = Duration()
+    answers_after: Seconds = 0.0
+    """A submit that is accepted is told so that much later; its job begins at once."""
     limits: Sequence[Limit] = ()
     retry_after: RetryAfter = "seconds"
     """How a 429 says when to return; what is absurd (fifteen days) is not meant."""

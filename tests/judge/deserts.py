@@ -23,6 +23,7 @@ REFUSALS: Final = frozenset({400, 413})
 
 ANNOTATED: Final[frozenset[Kind]] = frozenset({"annotated"})
 REJECTED: Final[frozenset[Kind]] = frozenset({"rejected"})
+EITHER: Final = ANNOTATED | REJECTED
 DELETED: Final[frozenset[Kind]] = frozenset({"deleted"})
 
 
@@ -34,8 +35,8 @@ def deserved(record: Input) -> frozenset[Kind]:
         return REJECTED
     trouble, times = trouble_of(record)
     if not trouble or trouble in HARMLESS or (times is not None and times <= PASSES):
-        return ANNOTATED
-    return REJECTED if trouble in FATAL and times is None else ANNOTATED | REJECTED
+        return EITHER if record.unwelcome else ANNOTATED
+    return REJECTED if trouble in FATAL and times is None else EITHER
 
 
 def trouble_of(record: Input) -> tuple[str, int | None]:

@@ -81,13 +81,16 @@ class Desk:
         if old in self._accounts:
             self._accounts[new] = self._accounts.pop(old)
         for job in self._jobs.values():
-            if job.owner == old:
-                job.owner = new
+            if job.holder == old:
+                job.holder = new
         keys = [new if key == old else key for key in self.conditions.keys]
         self._hold(msgspec.structs.replace(self.conditions, keys=keys), now)
 
     def flights(self) -> dict[str, int]:
-        """Count the jobs of each key whose end was not told yet; those whose answer was lost cannot be asked for."""
+        """Count the jobs that each key has in hand and whose end was not told yet.
+
+        Whoever asks for a job has it in hand from then on. One whose answer was lost is in nobody's.
+        """
         return {key: account.flights for key, account in self._accounts.items()}
 
     def submit(self, call: Call, body: bytes) -> Reply:
@@ -160,12 +163,12 @@ class Desk:
     def _keep(self, job: Job, *, awaited: bool) -> None:
         self._jobs[job.wire.id] = job
         job.awaited = awaited
-        self._account(job.owner).flights += awaited
+        self._account(job.holder).flights += awaited
 
     def _accepted(self, call: Call, job: Job) -> Reply:
         version = dialect.version_in(call.query) or ""
         location = dialect.operation_location(self._links(), job.wire.id, version)
-        return Reply(202, headers={"operation-location": location})
+        return Reply(202, headers={"operation-location": location}, after=self.conditions.answers_after)
 
     def _links(self) -> str:
         return self.conditions.elsewhere or self._base
@@ -173,8 +176,9 @@ class Desk:
     # polls
 
     def _tell(self, call: Call, job: Job | None) -> Reply:
-        if job is None or job.owner != call.key:
+        if job is None:
             return refused(refusals.NO_JOB)
+        self._hand_over(job, call.key)
         fault = self._fates.strike(ON_POLL, job.troubled, call.key)
         if fault == "poll-throttled":
             return self._throttle(call, THROTTLED_FOR, fault)
@@ -185,8 +189,14 @@ class Desk:
             return spoiled(reply, fault)
         if call.now >= job.wire.ends and job.awaited:
             job.awaited = False
-            self._account(job.owner).flights -= 1
+            self._account(job.holder).flights -= 1
         return reply
+
+    def _hand_over(self, job: Job, key: str) -> None:
+        if job.awaited and job.holder != key:
+            self._account(job.holder).flights -= 1
+            self._account(key).flights += 1
+        job.holder = key
 
     def _state(self, call: Call, job: Job) -> Reply:
         status = jobs.status_of(job, call.now)
@@ -211,4 +221,5 @@ def _line(call: Call, sent: Sent, reply: Reply, job: Job | None, *, early: bool)
         job.without if job else (),
         early,
         reply.fault,
+        call.now + reply.after if reply.after else None,
     )

@@ -57,6 +57,8 @@ class Rotation(msgspec.Struct, frozen=True):
 
 async def deliver(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
     """Send an answer, or do not, as it says."""
+    if reply.after:
+        await asyncio.sleep(reply.after)
     if reply.delivery == "whole":
         return web.Response(status=reply.status, body=reply.body, headers=_JSON | reply.headers)
     if reply.delivery == "hang":

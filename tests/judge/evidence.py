@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 from msgspec import Struct, structs
 
@@ -48,7 +49,7 @@ async def collect(scene: Scene, books: Sequence[Event], shocks: Sequence[Shock] 
     positions = await _positions(scene)
     outcomes = await _outcomes(scene, scene.output, _outcome)
     outcomes += await _outcomes(scene, scene.dead_letters, _dead_letter)
-    inputs = await _inputs(scene)
+    inputs = await _inputs(scene, await _welcome(scene))
     names = {(record.partition, record.offset): record.name for record in inputs}
     return Evidence(inputs, [_named(outcome, names) for outcome in outcomes], positions, books, shocks)
 
@@ -59,6 +60,19 @@ def read_shocks(path: Path) -> list[Shock]:
 
 
 # what messages say
+
+
+class Welcome(Struct, frozen=True):
+    """What the output topic takes."""
+
+    keyless: bool
+    largest: int
+    """Bytes of a message at the most. What came in as large may go out as large."""
+
+    def takes(self, record: ConsumerRecord) -> bool:
+        """Say whether what comes of a record is sure to be taken."""
+        size = len(record.key or b"") + len(record.value or b"") + sum(len(value) for _, value in record.headers)
+        return (self.keyless or record.key is not None) and size < self.largest
 
 
 class _Document(Struct):
@@ -88,7 +102,7 @@ _entities = msgspec.json.Decoder(_Entities)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def _input(record: ConsumerRecord) -> Input:
+def _input(record: ConsumerRecord, welcome: Welcome) -> Input:
     tombstone = record.value is None and record.key is not None
     text = _text(record.value or b"")
     mark = mark_in(text or "")
@@ -104,6 +118,7 @@ def _input(record: ConsumerRecord) -> Input:
         tombstone=tombstone,
         valid=tombstone or text is not None,
         at=record.timestamp / 1000,
+        unwelcome=not welcome.takes(record),
     )
 
 
@@ -174,10 +189,21 @@ async def _outcomes(scene: Scene, topic: str, convert: Callable[[ConsumerRecord]
         return await _read(reader, ends, convert)
 
 
-async def _inputs(scene: Scene) -> list[Input]:
+async def _welcome(scene: Scene) -> Welcome:
+    async with _admin(scene.bootstrap) as admin:
+        topic = ConfigResource(ConfigResourceType.TOPIC, scene.output, configs=None)
+        [answer] = await admin.describe_configs([topic])
+    [(code, message, _, _, entries)] = answer.resources
+    if code:
+        raise for_code(code)(message)
+    configs = {name: value for name, value, *_ in entries}
+    return Welcome("compact" not in configs["cleanup.policy"], int(configs["max.message.bytes"]))
+
+
+async def _inputs(scene: Scene, welcome: Welcome) -> list[Input]:
     """Read the input topic twice. What only the first look sees is not committed: aborted, or undecided as yet."""
     async with _reader(scene.bootstrap, scene.input, "read_uncommitted") as reader:
-        written = await _read(reader, await _ends(reader), _input)
+        written = await _read(reader, await _ends(reader), lambda record: _input(record, welcome))
     async with _reader(scene.bootstrap, scene.input, "read_committed") as reader:
         seen = set(await _read(reader, await _ends(reader), lambda record: (record.partition, record.offset)))
     return [structs.replace(record, aborted=(record.partition, record.offset) not in seen) for record in written]

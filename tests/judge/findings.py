@@ -14,6 +14,7 @@ from tests.judge.billing import bills, brings, early
 from tests.judge.books import Submit
 from tests.judge.case import Evidence, Input, Kind, Outcome, Shocks
 from tests.judge.deserts import REJECTED, deserved, excused
+from tests.judge.excuses import Excuses
 
 Mode = Literal["at_least_once", "exactly_once"]
 Names = tuple[str, ...]
@@ -26,7 +27,7 @@ LATE: Final = 0.05
 RULES: Final[Mapping[str, str]] = {
     "lost": "no outcome, and the committed position is beyond it",
     "unseen": "no outcome yet: the committed position has not passed it",
-    "duplicate": "published more than once, and no shock explains it",
+    "duplicate": "published more than once, and no shock may explain it",
     "aborted_read": "submitted or published, although its transaction was aborted",
     "reordered": "first published before an earlier record of its key",
     "mixed_up": "published with another's entities, key or source",
@@ -35,17 +36,18 @@ RULES: Final[Mapping[str, str]] = {
     "unasked": "an outcome of no input",
     "double_billed": "accepted again while an earlier job was good",
     "early": "a call before its Retry-After had passed",
-    "redelivered": "published again after a shock",
+    "redelivered": "published again after a shock, where that may be",
     "rebilled_by_fault": "accepted again: the earlier job could not be known or asked",
-    "billed_again_after_shock": "accepted again after a shock",
+    "billed_again_after_kill": "accepted again: whoever had the earlier job was killed before it could name it",
+    "billed_again_after_stop": "accepted again: whoever had the earlier job was stopped before it could name it",
+    "billed_again_in_outage": "accepted again: no broker could be told of the earlier job before it was lost",
 }
 """What each finding means, in the order of a report."""
 
-TOLERATED: Final[Mapping[Mode, frozenset[str]]] = {
-    "at_least_once": frozenset({"redelivered", "rebilled_by_fault", "billed_again_after_shock"}),
-    "exactly_once": frozenset({"rebilled_by_fault"}),
-}
-"""What is counted and is no fault of the service."""
+BILLED_AGAIN: Final = frozenset({"billed_again_after_kill", "billed_again_after_stop", "billed_again_in_outage"})
+"""What a crash may cost."""
+TOLERATED: Final = BILLED_AGAIN | {"redelivered", "rebilled_by_fault"}
+"""What is counted and is no fault of the service. In exactly_once nothing is redelivered: there it is a duplicate."""
 
 
 class Findings(Struct, frozen=True):
@@ -65,15 +67,21 @@ class Findings(Struct, frozen=True):
     early: Names = ()
     redelivered: Names = ()
     rebilled_by_fault: Names = ()
-    billed_again_after_shock: Names = ()
+    billed_again_after_kill: Names = ()
+    billed_again_after_stop: Names = ()
+    billed_again_in_outage: Names = ()
 
     def faults(self) -> dict[str, Names]:
         """Return what is wrong, kind by kind; empty where nothing is."""
-        return {kind: names for kind, names in self._found() if kind not in TOLERATED[self.mode]}
+        return {kind: names for kind, names in self._found() if kind not in TOLERATED}
 
     def tolerated(self) -> dict[str, Names]:
-        """Return what happened and is no fault in this mode."""
-        return {kind: names for kind, names in self._found() if kind in TOLERATED[self.mode]}
+        """Return what happened and is no fault."""
+        return {kind: names for kind, names in self._found() if kind in TOLERATED}
+
+    def billed_again(self) -> frozenset[str]:
+        """Name whom a crash has cost a second bill, whatever the crash was."""
+        return frozenset(name for kind in BILLED_AGAIN for name in getattr(self, kind))
 
     def _found(self) -> Iterator[tuple[str, Names]]:
         return ((kind, getattr(self, kind)) for kind in RULES if getattr(self, kind))
@@ -82,8 +90,8 @@ class Findings(Struct, frozen=True):
 def check(evidence: Evidence, mode: Mode = "at_least_once") -> Findings:
     """Judge a run. Raises ValueError where it cannot be judged: two inputs of one name, a mark of no known trouble."""
     case = _Case(evidence)
-    billed = bills(case.books, case.shocks)
-    explained, unexplained = _repeated(case)
+    billed = bills(case.books, Excuses(evidence.shocks, evidence.session))
+    explained, unexplained = _repeated(case, mode)
     return Findings(
         mode,
         lost=tuple(record.name for record in case.waiting if case.has_passed(record)),
@@ -99,7 +107,9 @@ def check(evidence: Evidence, mode: Mode = "at_least_once") -> Findings:
         early=early(case.books, evidence.shocks),
         redelivered=explained,
         rebilled_by_fault=billed.by_fault,
-        billed_again_after_shock=billed.after_shock,
+        billed_again_after_kill=billed.after_kill,
+        billed_again_after_stop=billed.after_stop,
+        billed_again_in_outage=billed.in_outage,
     )
 
 
@@ -130,14 +140,15 @@ class _Case:
         return ((record, self.outcomes[record.name]) for record in self.committed if record.name in self.outcomes)
 
 
-def _repeated(case: _Case) -> tuple[Names, Names]:
+def _repeated(case: _Case, mode: Mode) -> tuple[Names, Names]:
     """Name what was published more than once: what a shock explains, and what none does."""
+    may_repeat = mode == "at_least_once"
     names: dict[bool, list[str]] = {True: [], False: []}
     for record, outcomes in case.published():
         if len(outcomes) > 1:
             # the least: a process that was stopped may have made a copy before, and got it written after it woke
             first = min(outcome.at for outcome in outcomes)
-            names[case.shocks.within(first - LATE, first + REPEATS)].append(record.name)
+            names[may_repeat and case.shocks.within(first - LATE, first + REPEATS)].append(record.name)
     return tuple(names[True]), tuple(names[False])
 
 

@@ -61,15 +61,15 @@ class Job(Struct, gc=False):
     """An accepted submit, and its end. It holds nothing that could be part of a cycle."""
 
     wire: dialect.Job
-    owner: str
-    """The key that submitted it."""
+    holder: str
+    """The key that has it in hand: the one that submitted it, or asked for it since."""
     fate: Fate
     without: tuple[str, ...]
     """Names that its result will never bring."""
     troubled: tuple[Mark, ...]
     """Marks of documents whose trouble strikes polls."""
     awaited: bool = True
-    """Its owner may still ask for its end."""
+    """Its holder may still ask for its end."""
 
 
 def read(body: bytes) -> Sent:
@@ -81,17 +81,17 @@ def read(body: bytes) -> Sent:
     return Sent(len(body), submission, documents, marks, names, [mark for mark in marks if mark and mark.trouble])
 
 
-def accept(sent: Sent, submission: Submission, owner: str, fates: Fates, now: float) -> Job:
+def accept(sent: Sent, submission: Submission, who: str, fates: Fates, now: float) -> Job:
     """Decide how a job ends, and what its result says."""
     culprit = fates.own(ON_JOB, sent.troubled)
-    fate = _FATES[culprit.trouble if culprit else fates.thrown(ON_JOB, owner)]
-    troubles = [fates.strike(IN_RESULT, [mark] if mark and mark.trouble else [], owner) for mark in sent.marks]
+    fate = _FATES[culprit.trouble if culprit else fates.thrown(ON_JOB, who)]
+    troubles = [fates.strike(IN_RESULT, [mark] if mark and mark.trouble else [], who) for mark in sent.marks]
     if fate == "partial":
         place = sent.marks.index(culprit) if culprit else fates.dice.randrange(len(troubles))
         troubles[place] = "missing"
     return Job(
         _wire(submission, _findings(sent, troubles, fates.conditions.entities), fates, now),
-        owner,
+        who,
         fate,
         without=tuple(
             name

@@ -33,6 +33,9 @@ def report(findings: Findings, evidence: Evidence, *, colour: bool = False) -> s
     console = Console(file=paper, width=WIDTH, force_terminal=colour, highlight=False, soft_wrap=True)
     console.print(_headline(findings, evidence))
     console.print(_table(findings))
+    if again := findings.billed_again():
+        share = len(again) / len(evidence.inputs)
+        console.print(Text(f"Billed again for a crash: {len(again):,}, which is {share:.3%} of all inputs", "yellow"))
     culprits = _culprits(findings)
     chronicle = _Chronicle(evidence, culprits.keys())
     for name, kinds in culprits.items():

@@ -45,7 +45,7 @@ class Judge:
         await self._ask("POST", "rotate", msgspec.json.encode({"old": old, "new": new}))
 
     async def flights(self) -> dict[str, int]:
-        """Count the jobs of each key whose end was not told yet."""
+        """Count the jobs that each key has in hand and whose end was not told yet."""
         return msgspec.json.decode(await self._ask("GET", "flights"), type=dict[str, int])
 
     async def tally(self) -> Tally:

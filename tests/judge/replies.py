@@ -29,6 +29,8 @@ class Reply(Struct, frozen=True):
     """What made it as it is."""
     told: str = "none"
     """The status of a job that a client can read in it."""
+    after: float = 0.0
+    """Seconds that it is held before it is sent."""
 
 
 def refused(refusal: Refusal, fault: str | None = None) -> Reply:

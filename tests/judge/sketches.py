@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import structs
 
 from tests.judge.books import Event, Poll, Submit
-from tests.judge.case import Evidence, Input, Outcome, Shock
+from tests.judge.case import Blow, Evidence, Input, Outcome, Shock
 from tests.judge.checker import Findings, Mode, check
 from tests.judge.worlds import DEAD_LETTERS, OUTPUT
 
@@ -52,7 +52,12 @@ def polled(submit: Submit, at: float, **changes: object) -> Poll:
 
 def killed(at: float, who: str = "worker-1") -> Shock:
     """Kill a worker."""
-    return Shock(NOON + at, f"SIGKILL {who}", who)
+    return Shock(NOON + at, f"SIGKILL {who}", who, blow="kill")
+
+
+def shaken(at: float, blow: Blow, who: str = "worker-1", until: float | None = None) -> Shock:
+    """Do something else to somebody."""
+    return Shock(NOON + at, f"{blow} {who}", who, None if until is None else NOON + until, blow)
 
 
 def judge(

@@ -1,16 +1,28 @@
 """The checker convicts each fault that there is, and nobody else: by hand, one rule after the other."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec import structs
 
 from tests.judge.books import Change, Event
 from tests.judge.case import Evidence, Shock
-from tests.judge.checker import check
+from tests.judge.checker import Mode, check
 from tests.judge.conditions import Conditions, Fault
-from tests.judge.sketches import NOON, accepted, annotated, counted, document, failed, judge, killed, polled, rejected
+from tests.judge.sketches import (
+    NOON,
+    accepted,
+    annotated,
+    counted,
+    document,
+    failed,
+    judge,
+    killed,
+    polled,
+    rejected,
+    shaken,
+)
 from tests.judge.worlds import DEAD_LETTERS, OUTPUT
 
 # delivery
@@ -75,17 +87,24 @@ def test_a_shock_that_lasts_explains_copies_until_it_is_over() -> None:
         assert counted(judge([DOC], outcomes, shocks=[away])) == {verdict: ("doc-1",)}
 
 
-def test_exactly_once_tolerates_no_shock() -> None:
-    """In exactly_once a copy and a second bill are faults after a shock too; a lost answer excuses as ever."""
+def test_exactly_once_tolerates_no_copy() -> None:
+    """In exactly_once what is published twice is a duplicate, whatever shock there was."""
     outcomes, shocks = [annotated(DOC), annotated(DOC, offset=9, at=20)], [killed(5.5)]
-    books = [accepted("doc-1"), accepted("doc-1", at=15)]
-    expected = {"redelivered": ("doc-1",), "billed_again_after_shock": ("doc-1",)}
-    assert judge([DOC], outcomes, books, shocks).faults() == {}
-    assert judge([DOC], outcomes, books, shocks).tolerated() == expected
-    assert judge([DOC], outcomes, books, shocks, mode="exactly_once").faults() == expected
-    books = [accepted("doc-1", status=0, fault="accepted-hang"), accepted("doc-1", at=15)]
-    findings = judge([DOC], outcomes[:1], books, mode="exactly_once")
-    assert (findings.faults(), findings.tolerated()) == ({}, {"rebilled_by_fault": ("doc-1",)})
+    once, twice = (judge([DOC], outcomes, shocks=shocks, mode=mode) for mode in get_args(Mode)[::-1])
+    assert (once.faults(), once.tolerated()) == ({"duplicate": ("doc-1",)}, {})
+    assert (twice.faults(), twice.tolerated()) == ({}, {"redelivered": ("doc-1",)})
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_what_excuses_a_second_bill_does_so_in_every_mode(mode: Mode) -> None:
+    """A kill at the wrong moment and a lost answer cost the same, however outcomes are delivered."""
+    lost = structs.replace(FIRST, status=0, fault="accepted-hang")
+    for books, shocks, kind in (
+        ([FIRST, LATER], [killed(3.3)], "billed_again_after_kill"),
+        ([lost, LATER], [], "rebilled_by_fault"),
+    ):
+        findings = judge([DOC], [annotated(DOC, at=20)], books, shocks, mode=mode)
+        assert (findings.faults(), findings.tolerated()) == ({}, {kind: ("doc-1",)})
 
 
 def test_what_was_aborted_must_not_be_touched() -> None:
@@ -208,6 +227,9 @@ A, R, D, G = "annotated", "rejected", "deleted", "garbled"
         ),
         *(({"fate": f"{what}*2"}, {A}) for what in ("fails", "missing", "hang", "status-500", "not-json", "slow")),
         *(({"fate": what}, {A}) for what in ("repeated", "stranger")),
+        *(({"unwelcome": True, "fate": what}, {A, R}) for what in ("", "missing*2", "repeated")),
+        ({"unwelcome": True, "fate": "refused"}, {R}),
+        ({"unwelcome": True, "tombstone": True}, {D}),
         *(({"fate": what}, {A, R}) for what in ("missing*3", "hang", "status-500", "not-json", "accepted-500")),
     ],
     ids=str,
@@ -286,7 +308,9 @@ def bill(*books: Event, shocks: Sequence[Shock] = ()) -> dict[str, tuple[str, ..
 FIRST, LATER = accepted("doc-1", "doc-2"), accepted("doc-1", at=6)
 DOUBLE = {"double_billed": ("doc-1",)}
 BY_FAULT = {"rebilled_by_fault": ("doc-1",)}
-AFTER_SHOCK = {"billed_again_after_shock": ("doc-1",)}
+AFTER_KILL = {"billed_again_after_kill": ("doc-1",)}
+AFTER_STOP = {"billed_again_after_stop": ("doc-1",)}
+IN_OUTAGE = {"billed_again_in_outage": ("doc-1",)}
 
 
 def test_a_document_is_paid_for_once_while_its_job_is_good() -> None:
@@ -347,17 +371,75 @@ def test_a_result_that_cannot_be_read_is_nobodys_fault() -> None:
     assert bill(FIRST, once, LATER, structs.replace(twice, at=NOON + 7)) == DOUBLE
 
 
-@pytest.mark.parametrize(("shock", "verdict"), [(1.9, DOUBLE), (2.1, AFTER_SHOCK), (5.9, AFTER_SHOCK), (6.1, DOUBLE)])
-def test_a_shock_between_two_bills_is_counted_apart(shock: float, verdict: dict[str, tuple[str, ...]]) -> None:
-    """A shock between the two, or while the first was under way, explains the second."""
-    assert bill(FIRST, LATER, shocks=[killed(shock)]) == verdict
+@pytest.mark.parametrize(("at", "excused"), [(1.9, False), (2.1, True), (3.0, True), (3.4, True), (3.6, False)])
+def test_a_kill_excuses_what_its_victim_could_not_name_yet(at: float, excused: bool) -> None:
+    """The first job was accepted while its request was under way, or within half a second before the kill."""
+    assert bill(FIRST, LATER, shocks=[killed(at)]) == (AFTER_KILL if excused else DOUBLE)
+    assert bill(FIRST, LATER, shocks=[shaken(at, "stop")]) == (AFTER_STOP if excused else DOUBLE)
 
 
-def test_a_shock_explains_one_bill_only() -> None:
-    """What is billed a third time, with no shock since the second, is billed twice."""
+def test_an_answer_that_was_held_can_only_be_named_once_it_came() -> None:
+    """The half second begins with the answer, not with the acceptance."""
+    held = structs.replace(FIRST, answered=NOON + 4.5)
+    assert bill(held, LATER, shocks=[killed(4.9)]) == AFTER_KILL
+    assert bill(held, LATER, shocks=[killed(5.1)]) == DOUBLE
+
+
+@pytest.mark.parametrize(
+    "shock",
+    [
+        killed(3.1, "worker-2"),
+        killed(6.1),
+        shaken(3.1, "rebalance", "group"),
+        shaken(3.1, "rebalance"),
+        shaken(3.1, "restart"),
+        shaken(3.1, "other"),
+        shaken(3.1, "outage", "brokers", until=5.9),
+    ],
+    ids=lambda shock: shock.what,
+)
+def test_nothing_else_excuses_a_second_bill(shock: Shock) -> None:
+    """A kill of another, or one that came later; a rebalance, a restart, an outage that all lived through."""
+    assert bill(FIRST, LATER, shocks=[shock]) == DOUBLE
+
+
+LOST_BY: Sequence[Shock] = [
+    killed(5.5), shaken(5.5, "stop"), shaken(5.5, "restart"), shaken(5.5, "rebalance", "group"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lost_by", LOST_BY, ids=lambda shock: shock.blow)
+def test_what_no_broker_could_be_told_is_counted_apart(lost_by: Shock) -> None:
+    """Accepted while the brokers were away, and lost by its owner before they had been back for a moment."""
+    for begin, end, verdict in (2.9, 5, IN_OUTAGE), (3.4, 5, IN_OUTAGE), (3.6, 5, DOUBLE), (-1, -0.2, DOUBLE):
+        assert bill(FIRST, LATER, shocks=[shaken(begin, "outage", "brokers", until=end), lost_by]) == verdict
+    over = shaken(2.9, "outage", "brokers", until=3.1)
+    assert bill(FIRST, accepted("doc-1", at=9), shocks=[over, structs.replace(lost_by, at=NOON + 6.2)]) == DOUBLE
+
+
+def test_nobody_may_submit_in_the_dark() -> None:
+    """A job that was accepted a whole session after the brokers had gone was never to be submitted."""
+    outage, late = shaken(-3, "outage", "brokers", until=30), accepted("doc-1", at=40)
+    for session, expected in (7, IN_OUTAGE), (5, DOUBLE):
+        evidence = Evidence([DOC], [annotated(DOC, at=50)], {0: 1}, [FIRST, late], [outage, killed(20)], session)
+        assert counted(check(evidence)) == expected
+
+
+def test_the_last_of_several_jobs_decides() -> None:
+    """What is billed a third time is excused by what became of the second; why the first was lost was judged then."""
     third = accepted("doc-1", at=9)
-    assert bill(FIRST, LATER, third, shocks=[killed(4)]) == AFTER_SHOCK | DOUBLE
-    assert bill(FIRST, LATER, third, shocks=[killed(4), killed(8)]) == AFTER_SHOCK
+    assert bill(FIRST, LATER, third, shocks=[killed(3.1)]) == AFTER_KILL | DOUBLE
+    assert bill(FIRST, LATER, third, shocks=[killed(3.1), killed(6.1)]) == AFTER_KILL
+    assert bill(FIRST, structs.replace(LATER, status=0), third, shocks=[killed(3.1)]) == AFTER_KILL | BY_FAULT
+    assert bill(FIRST, failed("doc-1", at=6), third, shocks=[killed(3.1)]) == AFTER_KILL
+
+
+def test_each_life_gives_a_job_up_for_what_it_has_met_itself() -> None:
+    """What two lives have met with in their polls of one job does not add up."""
+    failures = [polled(FIRST, 4 + n / 10, told="none", status=500, fault="poll-500") for n in range(5)]
+    others = [structs.replace(poll, who="worker-2") for poll in failures]
+    assert bill(FIRST, *failures[:3], *others[3:], LATER) == DOUBLE
+    assert bill(FIRST, *others, polled(FIRST, 4.6, told="running"), LATER) == BY_FAULT
 
 
 # calls that come too early
@@ -378,6 +460,8 @@ def test_who_was_struck_may_have_forgotten() -> None:
     assert bill(FIRST, other, told, early, shocks=[killed(4.5)]) == {}
     assert bill(FIRST, other, told, early, shocks=[killed(4.5, "broker-1")]) == {}
     assert bill(FIRST, other, told, early, shocks=[killed(4.5, "worker-2")]) == {"early": ("doc-1",)}
+    for blow in "outage", "rebalance":
+        assert bill(FIRST, other, told, early, shocks=[shaken(4.5, blow, "group")]) == {"early": ("doc-1",)}
     assert bill(FIRST, other, told, early, shocks=[killed(3.5)]) == {"early": ("doc-1",)}
     by_other = polled(FIRST, 4.7, status=429, who="worker-2")
     of_submit = structs.replace(LATER, at=NOON + 4.8, status=429, job=None)

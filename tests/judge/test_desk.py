@@ -149,14 +149,41 @@ def test_links_can_lead_elsewhere(world: World) -> None:
 # keys
 
 
-def test_a_job_belongs_to_its_key(world: World) -> None:
-    """Another key finds no job, and has flights of its own."""
-    world.under(Conditions(keys=["blue", "red"], duration=Duration(0.0)))
+def test_any_key_of_the_resource_may_poll_a_job(world: World) -> None:
+    """Whoever asks for a job is told, and has it in hand from then on until its end; the books say who asked."""
+    world.under(Conditions(keys=["blue", "red"], duration=Duration(1.0)))
     accepted = world.submit(submit_body(marked("a")), key="blue")
-    assert world.poll(accepted, 1.0, key="red").status == 404
-    assert world.desk.flights() == {"blue": 1, "red": 0}
-    assert world.poll(accepted, 1.0, key="blue").status == 200
+    assert world.desk.flights() == {"blue": 1}
+    assert body_of(world.poll(accepted, 0.5, key="red"))["status"] == "running"
+    assert world.desk.flights() == {"blue": 0, "red": 1}
+    assert names_of(body_of(world.poll(accepted, 1.0, key="blue"))) == {"id-0": ["a"]}
+    assert names_of(body_of(world.poll(accepted, 1.5, key="red"))) == {"id-0": ["a"]}
     assert world.desk.flights() == {"blue": 0, "red": 0}
+    assert [poll.who for poll in world.polls()] == ["red", "blue", "red"]
+
+
+def test_only_keys_of_the_resource_may_poll(world: World) -> None:
+    """A wrong key gets 401 for a job as for anything else, and takes nothing into its hands."""
+    accepted = world.submit(submit_body(marked("a")))
+    assert world.poll(accepted, 0.01, key="stranger").status == 401
+    assert world.desk.flights() == {"key": 1}
+
+
+def test_each_key_has_a_quota_of_its_own(world: World) -> None:
+    """Polls of another's job count for whoever asks."""
+    world.under(Conditions(keys=["blue", "red"], limits=[Limit("slidingWindow", 1, 60.0, ["poll"])]))
+    accepted = world.submit(submit_body(marked("a")), key="blue")
+    statuses = [world.poll(accepted, 1.0, key).status for key in ("red", "red", "blue")]
+    assert statuses == [200, 429, 200]
+
+
+def test_an_answer_that_is_held_is_noted_with_its_time(world: World) -> None:
+    """The job begins when it is accepted; its answer is to be sent later, and the books say when."""
+    world.under(Conditions(answers_after=1.5, duration=Duration(1.0)))
+    accepted = world.submit(submit_body(marked("a")))
+    refused = world.submit(b"")
+    assert (accepted.after, refused.after) == (1.5, 0.0)
+    assert [(line.answered, line.ends) for line in world.submits()] == [(NOW + 1.5, NOW + 1.0), (None, None)]
 
 
 def test_a_rotated_key_takes_jobs_and_quota_along(world: World) -> None:

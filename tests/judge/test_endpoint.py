@@ -286,6 +286,15 @@ async def test_a_refusal_of_everything(client: Client, status: Any) -> None:  # 
     assert (await client.poll(accepted)).status == 200
 
 
+async def test_an_answer_can_be_held(client: Client) -> None:
+    """Whoever leaves before it comes has had his submit accepted all the same; whoever stays gets it."""
+    await client.judge.set(Conditions(duration=AT_ONCE, answers_after=2 * SHORT))
+    left, stayed = await client.submit("a", patience=SHORT), await client.submit("b")
+    assert ((left.status, left.ended), stayed.status) == ((0, "silence"), 202)
+    assert (await client.poll(stayed)).json["status"] == "succeeded"
+    assert (await client.judge.tally()).accepted == 2
+
+
 async def test_a_limit_throttles_over_http(client: Client) -> None:
     """What is over the limit gets 429 and a Retry-After, and the tally counts it."""
     await client.judge.set(Conditions(limits=[Limit("slidingWindow", 3, 60.0)]))

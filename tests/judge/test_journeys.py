@@ -94,6 +94,14 @@ def test_a_clean_run_is_told_in_figures_alone() -> None:
     assert "\x1b[1;32mNo fault" in report(check(evidence), evidence, colour=True)
 
 
+def test_what_crashes_cost_is_told_as_a_share() -> None:
+    """Of four documents one was billed again for a kill: a quarter, and no fault."""
+    docs = [document(f"doc-{number}", number) for number in range(4)]
+    books = [accepted(*(doc.name for doc in docs)), accepted("doc-1", at=9)]
+    evidence = Evidence(docs, [annotated(doc) for doc in docs], {0: 4}, books, [killed(3.2)])
+    assert "Billed again for a crash: 1, which is 25.000% of all inputs\n" in told(evidence)
+
+
 def test_an_empty_world_can_be_told() -> None:
     """Where there is nothing, there is a headline."""
     assert told(Evidence([], [], {}, [], [])).startswith("No fault (at_least_once). Inputs 0")

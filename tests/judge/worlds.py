@@ -1,10 +1,12 @@
-"""Random runs in which nothing is wrong: a small at-least-once service, an endpoint with troubles, and shocks.
+"""Random runs in which nothing is wrong: a small service, an endpoint with troubles, and shocks.
 
-It is written from what the service promises, and shares no rule with the checker that has to acquit it.
+Jobs whose acceptance was settled are handed over from life to life; in exactly_once a settle that is cut short has
+published nothing. It is written from what the service promises, and shares no rule with the checker that has to
+acquit it.
 """
 
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from random import Random
 from typing import Final, NoReturn
@@ -12,8 +14,9 @@ from typing import Final, NoReturn
 from msgspec import structs
 
 from tests.judge.books import NO_ANSWER, Change, Event, Fate, Poll, Submit
-from tests.judge.case import Evidence, Input, Kind, Outcome, Shock
+from tests.judge.case import Blow, Evidence, Input, Kind, Outcome, Shock
 from tests.judge.conditions import Conditions
+from tests.judge.findings import Mode
 
 BEGIN: Final = 1_790_000_000.0
 OUTPUT: Final = "output"
@@ -32,6 +35,7 @@ TROUBLES: Final = (
 FATES: Final[dict[str, Fate]] = {"fails": "failed", "vanishes": "vanished"}
 TOLD: Final[dict[Fate, str]] = {"succeeded": "succeeded", "failed": "failed", "vanished": "none"}
 ANSWERS: Final = ((202, None), (NO_ANSWER, "accepted-hang"), (500, "accepted-500"))
+BLOWS: Final[dict[str, Blow]] = {"SIGKILL": "kill", "SIGSTOP": "stop"}
 STRIKES: Final = 5
 """Wrong answers in a row for which a job is given up, and jobs in vain for which a document alone is rejected."""
 
@@ -59,8 +63,8 @@ def random_inputs(dice: Random, partitions: int, records: int) -> list[Input]:
 class World:
     """One run of a service that has read all inputs by the end."""
 
-    def __init__(self, dice: Random) -> None:
-        self._dice, self._now, self._lives = dice, BEGIN, 1
+    def __init__(self, dice: Random, mode: Mode = "at_least_once") -> None:
+        self._dice, self._atomic, self._now, self._lives = dice, mode == "exactly_once", BEGIN, 1
         self._books: list[Event] = [Change(BEGIN, Conditions())]
         self._shocks: list[Shock] = []
         self._outcomes: list[Outcome] = []
@@ -70,6 +74,8 @@ class World:
         self._troubled: dict[str, Input] = {}
         self._struck: Counter[str] = Counter()
         self._in_vain: Counter[str] = Counter()
+        self._journal: dict[tuple[str, ...], list[Submit]] = defaultdict(list)
+        self._met: Counter[tuple[str, ...]] = Counter()  # how far this life has come in it
 
     def run(self, inputs: Sequence[Input]) -> Evidence:
         """Serve partition by partition, all from the same moment on."""
@@ -100,11 +106,12 @@ class World:
         documents = [record for record in batch if record.valid and not record.tombstone]
         kinds: dict[str, Kind] = {record.name: "deleted" if record.tombstone else "rejected" for record in batch}
         self._in_vain.clear()
+        self._met.clear()
         return kinds | (self._carry(documents) if documents else {})
 
     def _carry(self, batch: Sequence[Input]) -> dict[str, Kind]:
         """Run a batch as a job; what it brings nothing of is asked for again, each alone, and at last rejected."""
-        job = self._submit_until_told(batch)
+        job = self._handed_over(batch) or self._submit_until_told(batch)
         brought = self._poll(job) if job else []
         kinds: dict[str, Kind] = {}
         for record in batch:
@@ -117,16 +124,31 @@ class World:
             kinds |= {record.name: "rejected"} if given_up else self._carry([record])
         return kinds
 
+    def _handed_over(self, batch: Sequence[Input]) -> Submit | None:
+        """Return the next job of these documents that an earlier life has left in the journal."""
+        names = tuple(record.name for record in batch)
+        jobs, place = self._journal[names], self._met[names]
+        self._met[names] += 1
+        return jobs[place] if place < len(jobs) else None
+
     def _submit_until_told(self, batch: Sequence[Input]) -> Submit | None:
-        """Return the job, or None where the batch is refused."""
+        """Return the job once it is settled, or None where the batch is refused."""
         while True:
             submit = self._submit(batch)
             if submit.status == 400:
                 return None
             if submit.job and self._dice.random() < 0.05:
-                self._shock("SIGKILL", self._dice.choice([-0.3, 0.001]))  # its request was under way, or its answer
+                self._lose()
             if submit.status == 202:
+                self._journal[tuple(record.name for record in batch)].append(submit)
                 return submit
+
+    def _lose(self) -> NoReturn:
+        """End before the job is named: its request was under way, or its answer, or the settle that names it."""
+        if self._dice.random() < 0.3:
+            self._shocks.append(Shock(self._now - 0.3, "broker 1 killed", "broker-1", self._now + 8, blow="outage"))
+            self._shock(self._dice.choice(["SIGKILL", "SIGSTOP"]), self._dice.uniform(0.6, 7))
+        self._shock(self._dice.choice(["SIGKILL", "SIGSTOP"]), self._dice.choice([-0.3, 0.001, 0.4]))
 
     def _poll(self, job: Submit) -> Sequence[str]:
         """Ask until the job has ended; return what it brought."""
@@ -145,6 +167,8 @@ class World:
         rank = {record.key: self._dice.random() for record in batch}
         letters = [(record, kinds[record.name], self._now) for record in sorted(batch, key=lambda one: rank[one.key])]
         dice = self._dice.random()
+        if dice < 0.15 and self._atomic:
+            self._shock("SIGSTOP" if dice < 0.05 else "SIGKILL", 0.5)
         if dice < 0.05:
             self._late += letters  # written when the process wakes, after its heir has published the same
             self._shock("SIGSTOP", 0.5)
@@ -164,7 +188,8 @@ class World:
             self._outcomes.append(Outcome(record.name, kind, record.key, *place, found, source))
 
     def _shock(self, what: str, later: float) -> NoReturn:
-        self._shocks.append(Shock(self._now + later, f"{what} worker-{self._lives}", f"worker-{self._lives}"))
+        who, blow = f"worker-{self._lives}", BLOWS[what]
+        self._shocks.append(Shock(self._now + later, f"{what} {who}", who, blow=blow))
         self._lives += 1
         raise Killed
 
@@ -201,7 +226,7 @@ class World:
 
     def _ask(self, job: Submit) -> Poll:
         self._now += self._dice.uniform(0.002, 0.05)
-        poll = Poll(self._now, job.who, 200, job.job or "", TOLD[job.fate or "succeeded"])
+        poll = Poll(self._now, f"worker-{self._lives}", 200, job.job or "", TOLD[job.fate or "succeeded"])
         if self._now < (job.ends or 0.0):
             poll = structs.replace(poll, told="running")
         elif any(self._strikes(self._troubled[name], "not-json") for name in job.documents if name in self._troubled):
