@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+MODE ?=
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .PHONY: help demo test chaos mutants bench lint format lock clean
@@ -36,8 +37,8 @@ demo: .venv/demo ## broker, engine and service on this machine; ARGS="--help" te
 test: .venv/dev ## all tests; with Docker, or Java and Maven, also those against a real Kafka
 	$(BIN)/python -m pytest $(ARGS)
 
-chaos: .venv/dev ## real processes, killed and stopped while the judge keeps books; ARGS="--help"; needs Java and Maven
-	$(BIN)/python -m tests.chaos $(ARGS)
+chaos: .venv/dev ## real processes, killed and stopped while the judge keeps books; MODE=exactly_once, ARGS="--help"; needs Java and Maven
+	$(BIN)/python -m tests.chaos $(if $(MODE),--mode $(MODE)) $(ARGS)
 
 mutants: .venv/dev ## planted bugs that the chaos has to find, each in a copy of the package; ARGS="NAME ..."
 	$(BIN)/python -m tests.chaos --mutants $(ARGS)

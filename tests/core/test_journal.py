@@ -23,6 +23,7 @@ from entity_stream.core.journal import (
     read,
     runs,
     runs_size,
+    unsettled,
     without_strangers,
     write,
 )
@@ -170,6 +171,16 @@ def test_jobs_of_resources_that_are_gone_are_owed_again(journal: Journal, ours: 
     assert kept.jobs == tuple(job for job in journal.jobs if job.mark in marks)
     owed = {offset for job in journal.jobs if job.mark not in marks for offset in job.pending()}
     assert set(offsets(kept.unfinished)) == owed | set(offsets(journal.unfinished))
+
+
+@given(journals(), st.integers(0, 4000))
+def test_what_retention_took_is_lost_only_where_it_was_not_settled(journal: Journal, further: int) -> None:
+    """Offsets that the journal calls finished count as no loss, all others do, also those it does not know of."""
+    stop = journal.position + further
+    owed = {*offsets(journal.unfinished), *(offset for job in journal.jobs for offset in job.pending())}
+    lost = [n for n in range(journal.position, stop) if n in owed or n >= journal.end]
+    below = sum(offset < journal.position for offset in owed)  # no journal of ours has such
+    assert unsettled(journal, stop) == len(lost) + below
 
 
 @given(st.sets(SMALL))

@@ -15,6 +15,8 @@ import pytest
 from msgspec import Struct
 
 from entity_stream import cli, pipeline
+from entity_stream.core.inspection import Commit, Log, headline, inspect, words
+from entity_stream.core.journal import Journal, Trace, mark, write
 from entity_stream.edges.telemetry import catalogue
 from tests.integration.brokers import Broker
 from tests.integration.processes import free_port
@@ -64,7 +66,26 @@ def test_the_picture_has_the_words_of_the_code() -> None:
     """The stages of the picture are those of the pipeline's docstring."""
     picture, *shown = of("text")
     assert re.findall(r"\w+", picture.text) == re.findall(r"\w+", str(pipeline.__doc__).splitlines()[2])
-    assert all("ServiceName" in block.text for block in shown)
+    assert all("ServiceName" in block.text for block in shown if not block.wishes)
+
+
+def test_the_journals_that_are_shown_are_printed_so() -> None:
+    """The example is what the command says of these commits, to the letter."""
+    first = "0c1f6c3e-2b7e-4c53-9a55-0e6c1c3b7a10", 1, ((1200, 1225),), 0b1_1111_1111_1110
+    second = "7d0a5a52-6c0f-4a0f-8a67-d1f0b9f0a2c4", 2, ((1225, 1250),), 0
+    jobs = tuple(Trace(name, mark("default"), times, runs, over) for name, times, runs, over in (first, second))
+    commits = [
+        Commit(1200, write(Journal(1200, 1350, (), jobs))),
+        Commit(1250),
+        Commit(710, b"somebody-else's-words"[:20]),
+    ]
+    logs = [Log(0, 3400), Log(0, 1250), Log(0, 900)]
+    partitions = [
+        inspect("documents", index, commit, log, "default")
+        for index, (commit, log) in enumerate(zip(commits, logs, strict=True))
+    ]
+    shown = next(block.text for block in of("text") if block.wishes)
+    assert shown.splitlines() == [headline("entity-stream", partitions), *words(partitions)]
 
 
 @pytest.mark.parametrize("block", of("bash"), ids=lambda block: block.text.splitlines()[-1][:40])

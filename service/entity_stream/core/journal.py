@@ -111,6 +111,12 @@ def without_strangers(journal: Journal, marks: Container[int]) -> Journal:
     return Journal(journal.position, journal.end, unfinished, tuple(job for job in journal.jobs if job.mark in marks))
 
 
+def unsettled(journal: Journal, stop: int) -> int:
+    """Count the offsets from the position up to `stop` that nobody has settled, as far as the journal knows."""
+    owed = {*offsets(journal.unfinished), *(offset for job in journal.jobs for offset in job.pending())}
+    return sum(offset < stop for offset in owed) + max(0, stop - max(journal.position, journal.end))
+
+
 # writing
 
 

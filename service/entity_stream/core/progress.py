@@ -94,10 +94,11 @@ class Progress:
         self._entries: dict[Entry, None] = {}
         self._reserved = 0  # bytes of all entries
         self._id_size = SURPRISE  # until we have seen one
-        self.passed = 0
-        """Offsets in jobs of an earlier life that the log does not have any more."""
         self._expected = deque(sorted(self._inherit(said.jobs, names).items()))
+        self.passed = 0
+        """Offsets in jobs of an earlier life that the log does not have any more, from its start on."""
         self._pass(position)
+        self.passed = 0
 
     def _inherit(self, jobs: Iterable[Trace], names: Mapping[int, str]) -> dict[int, Entry]:
         """Take over what an earlier life has in flight; return the offsets that are still to be read."""

@@ -213,8 +213,8 @@ class KafkaSource:
             self._consumer.seek(tp, first.position)
             self._names[tp] = name = Partition(tp.topic, tp.partition, self._epoch)
             self._begun[name] = first.position
-            self._tell(tp, first)
             metadata = self._journal(tp, commit, ends[tp]) if commit and first.trusted else b""
+            self._tell(tp, first, metadata)
             claims.append(Claim(name, first.position, metadata))
         self._pause(set())
         return claims
@@ -231,11 +231,11 @@ class KafkaSource:
             return b""
         return metadata
 
-    def _tell(self, tp: TopicPartition, first: Begin) -> None:
+    def _tell(self, tp: TopicPartition, first: Begin, metadata: bytes) -> None:
         place = {"topic": tp.topic, "partition": str(tp.partition)}
-        if first.lost:
-            self._metrics.count("lost_to_retention", first.lost, **place)
-            log.error("read.lost_to_retention", offsets=first.lost, position=first.position, **place)
+        if lost := journal.unsettled(journal.read(metadata), first.position) if metadata else first.lost:
+            self._metrics.count("lost_to_retention", lost, **place)
+            log.error("read.lost_to_retention", offsets=lost, position=first.position, **place)
         if first.replaced:
             self._metrics.count("logs_replaced", **place)
             log.error("read.log_replaced", position=first.position, **place)

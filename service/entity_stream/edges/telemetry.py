@@ -67,6 +67,14 @@ GAUGES = {
     ),
     "draining": ("1 from the stop to the end.", ()),
     "frozen_seconds": ("Seconds until an operation may be called again.", ("operation",)),
+    "superseded_records": (
+        "Records of inherited jobs that the log had no more when they were to be read again: compaction took them.",
+        (),
+    ),
+    "journal_full": (
+        "1 while a partition waits for room in its journal: an older record keeps it full.",
+        ("topic", "partition"),
+    ),
     "unfinished_records": ("Records that are read and not settled.", ("topic", "partition")),
     "lag_records": ("Offsets between the committed position and the end of the partition.", ("topic", "partition")),
 }
@@ -137,6 +145,8 @@ class Gauges:
             "shut": {(operation,): cause is not None for operation, cause in vitals.shut.items()},
             "draining": {(): vitals.draining},
             "frozen_seconds": {(operation,): seconds for operation, seconds in vitals.frozen.items()},
+            "superseded_records": {(): vitals.superseded},
+            "journal_full": {(p.topic, str(p.index)): p in vitals.full for p in vitals.unfinished},
             "unfinished_records": {(p.topic, str(p.index)): count for p, count in vitals.unfinished.items()},
             "lag_records": {(topic, str(index)): lag for (topic, index), lag in self._lags().items()},
         }
