@@ -27,7 +27,9 @@ RIGHT = {
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command with nothing of ours in its environment but what is given."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("ENTITY_STREAM_")}
+    others = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ENTITY_STREAM_", "KUBERNETES_"))
+    }
     command = [sys.executable, "-m", "entity_stream", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=others | environment)
 

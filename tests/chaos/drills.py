@@ -123,6 +123,7 @@ DRILLS: Final[Mapping[str, Drill]] = {
     ),
     "refusals-eo": Drill(
         [Act(1.0, Kill((1,), 0.0))],
+        pace=20.0,  # a refused record costs a transaction
         bulky=0.05,
         output={"cleanup.policy": "compact", "max.message.bytes": "20000"},
         mode="exactly_once",

@@ -133,7 +133,9 @@ class Worker:
         """Begin the next life."""
         key = f"{self.name}.{len(self.lives) + 1}"
         log = self._folder / f"{key}.log"
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("ENTITY_STREAM_")}
+        ours = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ENTITY_STREAM_", "KUBERNETES_"))
+        }
         path = {"PYTHONPATH": str(self._package)} if self._package else {}
         given = {f"ENTITY_STREAM_{name}": value for name, value in {**self._settings, "LANGUAGE_KEY": key}.items()}
         with log.open("wb") as output:

@@ -66,7 +66,7 @@ class Running:
 @asynccontextmanager
 async def running(*arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
     """Run a command of ours until the block ends."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("ENTITY_STREAM_")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("ENTITY_STREAM_", "KUBERNETES_"))}
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *arguments,

@@ -10,6 +10,7 @@ import pytest
 
 from entity_stream.core.messages import Topics
 from entity_stream.plan import KafkaConnection
+from entity_stream.ports import StartAgain
 from tests.integration.brokers import Broker, required
 from tests.integration.cluster import Cluster, cluster
 from tests.integration.conftest import NewTopic
@@ -79,3 +80,19 @@ async def test_a_static_member_that_is_restarted_has_its_partitions_back_at_once
 async def _claims_half(owner: Owner) -> None:
     while len(owner.claims) != 1:
         await owner.claim()
+
+
+async def test_two_members_of_one_name_are_told_of_each_other(kafka: Broker, new_topic: NewTopic) -> None:
+    """Each takes the partitions from the other, again and again; readiness says why, and names the name."""
+    topic, topics = await new_topic(), Topics(await new_topic(), await new_topic())
+    connection = KafkaConnection(kafka.bootstrap, topic, group_instance_id="pod-0", session_timeout=SESSION)
+    async with joining(connection, topic, topics) as one, joining(connection, topic, topics) as other:
+        told: str | None = None
+        async with asyncio.timeout(30):
+            while not told:
+                try:
+                    await asyncio.gather(one.source.read(0.1), other.source.read(0.1))
+                except StartAgain as fenced:
+                    told = str(fenced)
+                told = told or one.ledger.trouble or other.ledger.trouble
+    assert "another member of the group goes by the name 'pod-0'" in told

@@ -33,7 +33,7 @@ class KafkaLedger:
     @property
     def trouble(self) -> str | None:
         """Why nothing can be published or committed, if that is so."""
-        return self._troubles.first
+        return self._troubles.first or self._membership.trouble
 
     async def start(self) -> None:
         """Connect to the brokers."""

@@ -7,7 +7,7 @@ aiokafka repeats a commit under whatever generation it has by then, and so puts 
 import asyncio
 import math
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 
@@ -58,6 +58,10 @@ def boot_time() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
+RIVALRY = 60.0
+"""Seconds within which a member that is ousted three times, although just heard from, has a rival by its name."""
+
+
 class Standing(Struct, frozen=True):
     """As whom the group knows a member; once it is gone it never comes back."""
 
@@ -98,6 +102,23 @@ class Membership:
         """What is committed, of what we hold."""
         self._proven, self._proven_at = NOBODY, -math.inf
         self._proving = asyncio.Lock()
+        self._ousted: deque[float] = deque(maxlen=3)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why we cannot keep what we are given, if that is so."""
+        rival = len(self._ousted) == 3 and self._clock() - self._ousted[0] < RIVALRY
+        return self._rival if rival else None
+
+    @property
+    def _rival(self) -> str:
+        name = self._coordinator._group_instance_id  # noqa: SLF001 (the client has no other way to it)
+        return f"another member of the group goes by the name '{name}': each takes the partitions from the other"
+
+    def reason(self, error: errors.KafkaError) -> str:
+        """Say why the client cannot read: it does not know the answer to who comes by a name that is taken."""
+        fenced = errors.UnknownError.__name__ in str(error) and self._coordinator._group_instance_id  # noqa: SLF001
+        return self._rival if fenced else repr(error)
 
     @property
     def _coordinator(self) -> GroupCoordinator:
@@ -115,7 +136,14 @@ class Membership:
         return Standing(self._coordinator.generation, self._coordinator.member_id)
 
     def hold(self, partitions: Collection[Partition], under: Standing) -> None:
-        """Hold these partitions, and none but these, as long as that is our standing."""
+        """Hold these partitions, and none but these, as long as that is our standing.
+
+        Through rebalances a member keeps its id. Who is given another although the group has just heard from it was
+        ousted by its own name: static members go by one.
+        """
+        ousted = self._under.member not in {NOBODY.member, under.member}
+        if ousted and self._clock() - self._proven_at < self._fresh_for:
+            self._ousted.append(self._clock())
         self._held, self._under, self.positions = frozenset(partitions), under, {}
 
     def holds(self, partition: Partition) -> bool:

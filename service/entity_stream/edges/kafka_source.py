@@ -118,7 +118,7 @@ class KafkaSource:
         except errors.KafkaTimeoutError as error:  # a leader is away: the partitions stay marked, the next read claims
             log.warning("read.waiting", error=repr(error))
         except errors.KafkaError as error:  # after most of these the client does not go on by itself
-            raise StartAgain(f"read: {error!r}") from error
+            raise StartAgain(f"read: {self._membership.reason(error)}") from error
         return Fetched()
 
     def _pause(self, unwanted: set[TopicPartition]) -> None:

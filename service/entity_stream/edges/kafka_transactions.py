@@ -88,7 +88,7 @@ class TransactionalLedger:
     @property
     def trouble(self) -> str | None:
         """Why nothing can be published or committed, if that is so."""
-        return self._troubles.first
+        return self._troubles.first or self._membership.trouble
 
     async def start(self) -> None:
         """See whether these brokers let us have transactions. Raises Mistake."""
