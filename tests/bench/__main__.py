@@ -21,9 +21,10 @@ from entity_stream.core.mistake import Mistake
 from tests.bench.arena import Arena
 from tests.bench.figures import Machine, Report
 from tests.bench.memory import hold
-from tests.bench.plan import DOCUMENTS, PARTS, ROUNDS, Plan, ceiling, plan
+from tests.bench.plan import DOCUMENTS, MODES, PARTS, ROUNDS, Contender, Plan, ceiling, plan
 from tests.bench.profiling import profile
 from tests.bench.scenarios import play, run_bare
+from tests.bench.steady import keep_coming
 from tests.bench.table import ending, table
 from tests.bench.verdict import LOOSE, STRICT, Verdict, checks, verdict
 from tests.bench.watching import Unsound
@@ -37,7 +38,10 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, judge."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.mode and not options.profile:
+        parser.error("--mode goes with --profile; all else measures both")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever was started is ended in order
     progress = Console(stderr=True)
     try:
@@ -59,7 +63,7 @@ async def _run(options: argparse.Namespace, kafka: Broker, folder: Path, progres
     async with judge(folder) as endpoint:
         arena = Arena(kafka.bootstrap, endpoint, folder, progress)
         if options.profile:
-            print(*await profile(arena, ceiling(options.documents or DOCUMENTS)), sep="\n")
+            print(*await profile(arena, ceiling(options.documents or DOCUMENTS), options.mode or MODES[0]), sep="\n")
             return 0
         report = await measure(arena, laid, _machine(kafka))
     return _tell(report, options)
@@ -71,8 +75,9 @@ async def measure(arena: Arena, laid: Plan, machine: Machine) -> Report:
     scenarios = [await play(arena, laid, scenario, bare) for scenario in laid.scenarios]
     if not laid.scenarios and laid.bare_documents:
         bare += [await run_bare(arena, laid.bare_documents) for _ in range(laid.rounds)]
+    delays = [await keep_coming(arena, load, laid.rounds) for load in laid.loads]
     held = [await hold(arena, waiting) for waiting in laid.waiting]
-    return Report(machine, tuple(scenarios), tuple(bare), tuple(held), laid.short)
+    return Report(machine, tuple(scenarios), tuple(delays), tuple(bare), tuple(held), laid.short)
 
 
 def _tell(report: Report, options: argparse.Namespace) -> int:
@@ -111,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--short", action="store_true", help="B and memory, little of each, loose bounds: for CI")
     parser.add_argument(
         "--profile", action="store_true", help="where the service's CPU goes in B; measures nothing else"
+    )
+    parser.add_argument(
+        "--mode", type=Contender, choices=MODES, help=f"how the service delivers that is profiled; default: {MODES[0]}"
     )
     parser.add_argument("--json", action="store_true", help="everything as JSON on stdout")
     parser.add_argument("--out", type=Path, metavar="FILE", help="everything as JSON, to a file as well")

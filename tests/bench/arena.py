@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.contenders import Task
 from tests.bench.documents import Record, write
 from tests.bench.plan import PARTITIONS
+from tests.bench.task import Task
 from tests.integration.topics import create_topic, delete_topics
 from tests.judge.process import Judge
 
@@ -29,16 +29,22 @@ class Arena:
     async def input(self, name: str, records: Iterable[Record]) -> str:
         """Return the topic that holds these records; they are written when it is asked for first."""
         if name not in self._inputs:
-            topic = await self._topic(f"documents-{name}")
+            topic = await self.topic(f"documents-{name}")
             await write(self.bootstrap, topic, records)
             self._inputs[name] = topic
         return self._inputs[name]
+
+    async def topic(self, name: str) -> str:
+        """Create a topic of its own."""
+        topic = f"bench-{name}-{next(self._numbers)}"
+        await create_topic(self.bootstrap, topic, PARTITIONS)
+        return topic
 
     @asynccontextmanager
     async def task(self, topic: str, poll_every: float = 1.0) -> AsyncIterator[Task]:
         """Give a contender a topic to read and empty ones to write to, which are deleted when the block ends."""
         await self.endpoint.clear()
-        output, dead_letters = await self._topic("entities"), await self._topic("dead-letters")
+        output, dead_letters = await self.topic("entities"), await self.topic("dead-letters")
         try:
             yield Task(self.bootstrap, self.endpoint.url, topic, output, dead_letters, f"group-{output}", poll_every)
         finally:
@@ -51,8 +57,3 @@ class Arena:
     def log(self, name: str) -> Path:
         """Name a file that no other run writes to."""
         return self.folder / f"{name}-{next(self._numbers)}.log"
-
-    async def _topic(self, name: str) -> str:
-        topic = f"bench-{name}-{next(self._numbers)}"
-        await create_topic(self.bootstrap, topic, PARTITIONS)
-        return topic

@@ -1,4 +1,4 @@
-"""The two contenders and the bare client as processes: what is run, with what it is told.
+"""The contenders and the bare client as processes: what is run, with what it is told.
 
 The rule that keeps it honest: each is told the same brokers, topics and endpoint, and nothing that a user could not
 tell it. Bounds that would hold one of them back are set so high that they never bind.
@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 
-from msgspec import Struct
-
-from tests.bench.plan import WINDOW
+from tests.bench.plan import WINDOW, Contender
+from tests.bench.task import Task
 from tests.bench.watching import Unsound
 from tests.integration.node import leashed
 
@@ -30,26 +29,20 @@ LAST_WORDS = 2_000
 """Characters of a log that are shown when a run came to nothing."""
 
 
-class Task(Struct, frozen=True):
-    """Where to read, whom to ask, where to write."""
-
-    bootstrap: str
-    url: str
-    input: str
-    output: str
-    dead_letters: str
-    group: str
-    poll_every: float
+def command(contender: Contender, task: Task, *wrapped: str) -> list[str]:
+    """Say how to run a contender; `wrapped` are modules and options before the service's own command."""
+    return plain(task) if contender is Contender.PLAIN else service(task, contender, *wrapped)
 
 
-def service(task: Task, *wrapped: str) -> list[str]:
-    """Say how to run the service; `wrapped` are modules and options before its own command."""
+def service(task: Task, mode: Contender, *wrapped: str) -> list[str]:
+    """Say how to run the service in one of its modes; `wrapped` are modules and options before its own command."""
     variables = {
         "KAFKA_BOOTSTRAP_SERVERS": task.bootstrap,
         "KAFKA_GROUP": task.group,
         "INPUT_TOPIC": task.input,
         "OUTPUT_TOPIC": task.output,
         "DEAD_LETTER_TOPIC": task.dead_letters,
+        "DELIVERY": mode,
         "LANGUAGE_ENDPOINT": task.url,
         "LANGUAGE_KEY": KEY,
         "LANGUAGE_PROJECT": PROJECT,

@@ -4,10 +4,14 @@ The rule that keeps it honest: a ratio is that of the medians, and beside it sta
 gave one by one, as each round had its own share of the machine's noise.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import Generic, TypeVar
 
 from msgspec import Struct
+
+from tests.bench.plan import Contender
 
 
 class Run(Struct, frozen=True):
@@ -30,19 +34,23 @@ class Run(Struct, frozen=True):
     """CPU seconds for 1,000 of the second half."""
 
 
-class Round(Struct, frozen=True):
-    """The contenders' runs, one right after another."""
+class Delay(Struct, frozen=True):
+    """Seconds from a document's record until whoever reads the output has its entities."""
 
-    service: Run
-    plain: Run
+    p50: float
+    p99: float
 
 
-class Outcome(Struct, frozen=True):
-    """All rounds of a scenario."""
+Found = TypeVar("Found")
+"""What is found of one contender in one round."""
+
+
+class Outcome(Struct, Generic[Found], frozen=True):
+    """All rounds of a scenario; in each the contenders worked one right after another."""
 
     name: str
     title: str
-    rounds: tuple[Round, ...]
+    rounds: tuple[Mapping[Contender, Found], ...]
 
 
 class Held(Struct, frozen=True):
@@ -83,13 +91,14 @@ class Report(Struct, frozen=True):
     """Everything a run of the benchmark found."""
 
     machine: Machine
-    scenarios: tuple[Outcome, ...] = ()
+    scenarios: tuple[Outcome[Run], ...] = ()
+    delays: tuple[Outcome[Delay], ...] = ()
     bare: tuple[float, ...] = ()
     """Documents a second, round by round."""
     held: tuple[Held, ...] = ()
     short: bool = False
 
-    def scenario(self, name: str) -> Outcome | None:
+    def scenario(self, name: str) -> Outcome[Run] | None:
         """Find a scenario, if it was played."""
         return next((one for one in self.scenarios if one.name == name), None)
 
@@ -102,7 +111,7 @@ class Spread(Struct, frozen=True):
     high: float
 
 
-Figure = Callable[[Run], float]
+Figure = Callable[[Found], float]
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -110,17 +119,19 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(median(values), min(values), max(values))
 
 
-def of_service(outcome: Outcome, figure: Figure) -> Spread:
-    """Sum up a figure of the service."""
-    return spread([figure(each.service) for each in outcome.rounds])
+def quantile(values: Sequence[float], part: float) -> float:
+    """Say below or at which of the values that part of them lies."""
+    return sorted(values)[math.ceil(part * len(values)) - 1]
 
 
-def of_plain(outcome: Outcome, figure: Figure) -> Spread:
-    """Sum up a figure of the plain loop."""
-    return spread([figure(each.plain) for each in outcome.rounds])
+def of(outcome: Outcome[Found], contender: Contender, figure: Figure[Found]) -> Spread:
+    """Sum up a figure of a contender."""
+    return spread([figure(each[contender]) for each in outcome.rounds])
 
 
-def ratio(outcome: Outcome, figure: Figure) -> Spread:
-    """Divide the service's median by the plain loop's; the range is that of the rounds."""
-    each = spread([figure(one.service) / figure(one.plain) for one in outcome.rounds])
-    return Spread(of_service(outcome, figure).middle / of_plain(outcome, figure).middle, each.low, each.high)
+def ratio(
+    outcome: Outcome[Found], figure: Figure[Found], above: Contender, below: Contender = Contender.PLAIN
+) -> Spread:
+    """Divide one contender's median by another's; the range is that of the rounds."""
+    each = spread([figure(one[above]) / figure(one[below]) for one in outcome.rounds])
+    return Spread(of(outcome, above, figure).middle / of(outcome, below, figure).middle, each.low, each.high)

@@ -9,7 +9,7 @@ import asyncio
 from tests.bench import contenders, documents, watching
 from tests.bench.arena import Arena
 from tests.bench.figures import Held
-from tests.bench.plan import Waiting
+from tests.bench.plan import Contender, Waiting
 from tests.judge.conditions import Conditions
 
 CHARACTERS = 300
@@ -21,13 +21,14 @@ async def hold(arena: Arena, waiting: Waiting) -> Held:
     with arena.console.status(f"memory: writing {waiting.title}"):
         topic = await arena.input(waiting.name, records)
     await arena.endpoint.set(Conditions(down="status"))
-    async with arena.task(topic) as task, watching.output(task.bootstrap, task.output) as output:
+    async with arena.task(topic) as task, watching.progress(task) as progress:
+        command = contenders.service(task, Contender.AT_LEAST_ONCE)
         with (
-            contenders.at_work(contenders.service(task), arena.log("service")) as process,
+            contenders.at_work(command, arena.log("service")) as process,
             arena.console.status(f"memory: {waiting.title}"),
         ):
             resident = await _watched(arena, waiting, process.pid)
-            asked, out = (await arena.endpoint.tally()).submits, await output.count()
+            asked, out = (await arena.endpoint.tally()).submits, sum((await progress.ends()).values())
         if not asked or out:
             raise watching.Unsound(f"{asked} submits were refused and {out} messages came out: that is no wait")
     held = Held(waiting.name, waiting.title, resident, waiting.settling)

@@ -1,13 +1,15 @@
 """What is measured, with how much work: a value, so that the command line can scale it and a test can read it.
 
-The rule that keeps it honest: both contenders get the same kind of documents and jobs, from the same endpoint. Only
-their number differs, so that a round takes both about as long; what is compared is per second and per document.
+The rule that keeps it honest: all contenders get the same kind of documents and jobs, from the same endpoint. Only
+their number differs, so that a round takes all about as long; what is compared is per second and per document.
 """
+
+from enum import StrEnum
 
 from msgspec import Struct
 
 BATCH, WINDOW = 25, 64
-"""Documents in a job, and jobs in flight, of either contender."""
+"""Documents in a job, and jobs in flight, of any contender."""
 
 PARTITIONS = 6
 
@@ -16,8 +18,20 @@ ONE_WINDOW = BATCH * WINDOW
 contender has worked for them unseen, and a loop that publishes whole windows would be given the first for nothing."""
 
 
+class Contender(StrEnum):
+    """Who is measured: the service, as it delivers, and the plain loop."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    EXACTLY_ONCE = "exactly_once"
+    PLAIN = "plain loop"
+
+
+MODES = (Contender.AT_LEAST_ONCE, Contender.EXACTLY_ONCE)
+"""How the service delivers."""
+
+
 class Scenario(Struct, frozen=True):
-    """Jobs of one kind, and what either contender is given of them."""
+    """Jobs of one kind, and what each contender is given of them."""
 
     name: str
     title: str
@@ -35,6 +49,23 @@ class Scenario(Struct, frozen=True):
     def whole_job_takes(self) -> float:
         """Seconds that a full job takes."""
         return self.job_takes + BATCH * self.per_document
+
+    def documents_for(self, contender: Contender) -> int:
+        """Say how many documents a contender is given."""
+        return self.plain_documents if contender is Contender.PLAIN else self.service_documents
+
+
+class Load(Struct, frozen=True):
+    """Documents that come one by one, far fewer than the service could take."""
+
+    name: str
+    title: str
+    job_takes: float
+    per_second: int
+    seconds: int
+    settling: int
+    """Seconds before these that are not looked at: who has just started knows nothing of the jobs yet."""
+    characters: int = 2_000
 
 
 class Waiting(Struct, frozen=True):
@@ -57,14 +88,16 @@ class Plan(Struct, frozen=True):
     scenarios: tuple[Scenario, ...]
     bare_documents: int
     """For the bare client, in each round of B; 0 leaves it out."""
+    loads: tuple[Load, ...]
     waiting: tuple[Waiting, ...]
     short: bool = False
 
 
-PARTS = ("b", "a", "bare", "memory")
+PARTS = ("b", "a", "l", "bare", "memory")
 DOCUMENTS, SHORT_DOCUMENTS = 100_000, 20_000
 ROUNDS, SHORT_ROUNDS = 5, 1
 
+STEADY = Load("L", "100 documents/s, 50 ms jobs: nothing is at its limit", 0.05, per_second=100, seconds=10, settling=3)
 MILLION = Waiting("million", "1,000,000 records of 300 characters", 1_000_000)
 GIANTS = Waiting("giants", "240 records of nearly 1 MB, three in four too long", 240, giants=True)
 SHORT_WAIT = Waiting("waiting", "100,000 records of 300 characters", 100_000, seconds=15, settling=5)
@@ -74,13 +107,14 @@ def plan(
     *, rounds: int | None = None, documents: int | None = None, only: str | None = None, short: bool = False
 ) -> Plan:
     """Lay out a run: `documents` for the service in B, all else in proportion; `only` one of PARTS."""
-    parts = {only} if only else {"b", "memory"} if short else {"b", "a", "memory"}
+    parts = {only} if only else {"b", "memory"} if short else {"b", "a", "l", "memory"}
     count = documents or (SHORT_DOCUMENTS if short else DOCUMENTS)
     scenarios = {"b": ceiling(count), "a": latency(count)}
     return Plan(
         rounds=rounds or (SHORT_ROUNDS if short else ROUNDS),
         scenarios=tuple(scenario for name, scenario in scenarios.items() if name in parts),
         bare_documents=in_windows(count / 2) if parts & {"b", "bare"} else 0,
+        loads=(STEADY,) if "l" in parts else (),
         waiting=() if "memory" not in parts else (SHORT_WAIT,) if short else (MILLION, GIANTS),
         short=short,
     )

@@ -1,17 +1,21 @@
-"""Service beside plain loop, round by round: who goes first changes with every round.
+"""Service, in both of its modes, beside plain loop, round by round: who goes first changes with every round.
 
-The rule that keeps it honest: what one of them meets in a round (a busy neighbour, a warm cache) the other meets too,
+The rule that keeps it honest: what one of them meets in a round (a busy neighbour, a warm cache) the others meet too,
 as nearly as a shared machine allows; and no run counts whose documents did not all come out.
 """
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 
 from tests.bench import contenders, documents, watching
 from tests.bench.arena import Arena
-from tests.bench.figures import Outcome, Round, Run
-from tests.bench.plan import ONE_WINDOW, Plan, Scenario, half
+from tests.bench.figures import Outcome, Run
+from tests.bench.plan import ONE_WINDOW, Contender, Plan, Scenario, half
+from tests.bench.task import Task
+from tests.bench.watching import Look, Message
 from tests.integration.stage import everything
+from tests.judge.books import Tally
 from tests.judge.conditions import Conditions, Duration
 
 SLOWEST = 100.0
@@ -23,7 +27,7 @@ BARE_JOB = 0.05
 """Seconds that jobs of the bare client take, as in B."""
 
 
-async def play(arena: Arena, plan: Plan, scenario: Scenario, bare: list[float]) -> Outcome:
+async def play(arena: Arena, plan: Plan, scenario: Scenario, bare: list[float]) -> Outcome[Run]:
     """Play all rounds of a scenario; in B the bare client has its turn in each, and its figures go to `bare`."""
     rounds = []
     for number in range(plan.rounds):
@@ -39,14 +43,20 @@ def conditions(scenario: Scenario) -> Conditions:
     return Conditions(duration=Duration(fixed=scenario.job_takes, per_document=scenario.per_document))
 
 
-async def _round(arena: Arena, scenario: Scenario, number: int, rounds: int) -> Round:
-    order = ("service", "plain") if number % 2 == 0 else ("plain", "service")
+async def _round(arena: Arena, scenario: Scenario, number: int, rounds: int) -> Mapping[Contender, Run]:
     runs = {}
-    for name in order:
-        with arena.console.status(f"{scenario.name}, round {number + 1} of {rounds}: {name}"):
-            runs[name] = run = await (run_service if name == "service" else run_plain)(arena, scenario)
-        arena.tell(f"{scenario.name} {number + 1}/{rounds} {name:7} {told(run)}")
-    return Round(runs["service"], runs["plain"])
+    for contender in in_turn(number):
+        with arena.console.status(f"{scenario.name}, round {number + 1} of {rounds}: {contender}"):
+            runs[contender] = measured = await run(arena, scenario, contender)
+        arena.tell(f"{scenario.name} {number + 1}/{rounds} {contender:13} {told(measured)}")
+    return runs
+
+
+def in_turn(number: int) -> Sequence[Contender]:
+    """Say in which order contenders run in a round: each is first in one of three."""
+    everybody = list(Contender)
+    first = number % len(everybody)
+    return everybody[first:] + everybody[:first]
 
 
 def told(run: Run) -> str:
@@ -57,18 +67,17 @@ def told(run: Run) -> str:
     )
 
 
-async def run_service(arena: Arena, scenario: Scenario, *wrapped: str) -> Run:
-    """Run the service on a scenario's documents."""
-    topic = await _input(arena, scenario, scenario.service_documents)
-    async with arena.task(topic) as task:
-        return await _measured(arena, task, contenders.service(task, *wrapped), scenario.service_documents)
-
-
-async def run_plain(arena: Arena, scenario: Scenario) -> Run:
-    """Run the plain loop on a scenario's documents."""
-    topic = await _input(arena, scenario, scenario.plain_documents)
+async def run(arena: Arena, scenario: Scenario, contender: Contender, *wrapped: str) -> Run:
+    """Run a contender on a scenario's documents; `wrapped` as for `contenders.command`."""
+    count = scenario.documents_for(contender)
+    topic = await arena.input(f"{count}", documents.reports(count, scenario.characters))
     async with arena.task(topic, scenario.poll_every) as task:
-        return await _measured(arena, task, contenders.plain(task), scenario.plain_documents)
+        command = contenders.command(contender, task, *wrapped)
+        looks = await _watched(arena, task, command, count)
+        messages = await everything(task.bootstrap, task.output)
+        watching.check_work(messages, count)
+        watching.check_delivery(messages, contender)
+        return summed_up(looks, messages, await arena.endpoint.tally())
 
 
 async def run_bare(arena: Arena, count: int) -> float:
@@ -86,29 +95,27 @@ async def run_bare(arena: Arena, count: int) -> float:
     return rate
 
 
-async def _input(arena: Arena, scenario: Scenario, count: int) -> str:
-    return await arena.input(f"{count}", documents.reports(count, scenario.characters))
-
-
-async def _measured(arena: Arena, task: contenders.Task, command: list[str], count: int) -> Run:
-    """Run a contender until all is out, looking at it after the first window, after one half, and at the end."""
+async def _watched(arena: Arena, task: Task, command: list[str], count: int) -> tuple[Look, Look, Look]:
+    """Run a contender until all is done; look at it after the first window, after one half, and at the end."""
     patience = START + count / SLOWEST
-    async with watching.output(task.bootstrap, task.output) as output:
+    async with watching.progress(task) as progress:
         with contenders.at_work(command, arena.log("contender")) as process:
-            first, middle, last = [
-                await output.look(process.pid, out, patience) for out in (ONE_WINDOW, half(count), count)
-            ]
-    messages = await everything(task.bootstrap, task.output)
-    watching.check_work(messages, count)
-    stamps = [message.timestamp for message in messages]
-    tally = await arena.endpoint.tally()
+            first = await progress.look(process.pid, ONE_WINDOW, patience)
+            middle = await progress.look(process.pid, half(count), patience)
+            return first, middle, await progress.look(process.pid, count, patience)
+
+
+def summed_up(looks: tuple[Look, Look, Look], messages: Sequence[Message], tally: Tally) -> Run:
+    """Make a run of what was seen of a contender, of its output, and of the endpoint's books."""
+    first, middle, last = looks
+    count, stamps = len(messages), [message.timestamp for message in messages]
     return Run(
         documents=count,
         rate=watching.rate(stamps, ONE_WINDOW),
-        cpu=watching.cpu_for_a_thousand(first, last),
+        cpu=watching.cpu_for_a_thousand(first, last, messages),
         peak=last.peak,
         gets=tally.polls / tally.accepted,
         throttled=sum(tally.throttled.values()),
         late_rate=watching.rate(stamps, half(count)),
-        late_cpu=watching.cpu_for_a_thousand(middle, last),
+        late_cpu=watching.cpu_for_a_thousand(middle, last, messages),
     )

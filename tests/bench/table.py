@@ -4,25 +4,36 @@ The rule that keeps it honest: a median stands with its range, a ratio with its 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Generic
 
 from msgspec import Struct
 
-from tests.bench.figures import Figure, Held, Outcome, Report, Spread, of_plain, of_service, ratio, spread
+from tests.bench.figures import Delay, Figure, Found, Held, Outcome, Report, Run, Spread, of, ratio, spread
+from tests.bench.plan import Contender
 from tests.bench.verdict import Check, verdict
 
 Row = tuple[str, ...]
 
+COMPARED = (
+    (Contender.AT_LEAST_ONCE, Contender.PLAIN),
+    (Contender.EXACTLY_ONCE, Contender.PLAIN),
+    (Contender.EXACTLY_ONCE, Contender.AT_LEAST_ONCE),
+)
+"""Whose figures are divided by whose."""
 
-class _Line(Struct, frozen=True):
+COLUMNS = (*Contender, *(f"{above} / {below}" for above, below in COMPARED))
+
+
+class _Line(Struct, Generic[Found], frozen=True):
     """What of a run is shown, how it is written, and whether a ratio of it tells anything."""
 
     title: str
-    figure: Figure
+    figure: Figure[Found]
     form: str
     compared: bool = True
 
 
-LINES = (
+LINES: tuple[_Line[Run], ...] = (
     _Line("documents/s", lambda run: run.rate, ",.0f"),
     _Line("CPU s for 1,000 documents", lambda run: run.cpu, ".3f"),
     _Line("second half: documents/s", lambda run: run.late_rate, ",.0f"),
@@ -31,11 +42,15 @@ LINES = (
     _Line("calls answered 429", lambda run: run.throttled, ",.0f", compared=False),
     _Line("most memory, MB", lambda run: run.peak / 1e6, ",.0f"),
 )
+DELAYS: tuple[_Line[Delay], ...] = (
+    _Line("ms from record to readable entities, median", lambda delay: delay.p50 * 1000, ",.0f"),
+    _Line("ms from record to readable entities, 99 of 100", lambda delay: delay.p99 * 1000, ",.0f"),
+)
 
 
 def table(report: Report) -> Iterator[str]:
     """Lay out what was measured: medians, in brackets the range of the rounds."""
-    return markdown([("", "service", "plain loop", "service / plain"), *rows(report)])
+    return markdown([("", *COLUMNS), *map(_filled, rows(report))])
 
 
 def markdown(written: Sequence[Row]) -> Iterator[str]:
@@ -50,18 +65,21 @@ def markdown(written: Sequence[Row]) -> Iterator[str]:
 
 
 def rows(report: Report) -> Iterator[Row]:
-    """Write the table's rows."""
+    """Write the table's rows, as far as there is something in them."""
     for outcome in report.scenarios:
-        yield from _scenario(outcome)
+        yield from _scenario(outcome, LINES)
     if report.bare:
-        yield "bare client: documents/s", _written(spread(report.bare), ",.0f"), "", ""
+        yield "bare client: documents/s", _written(spread(report.bare), ",.0f")
+    for delays in report.delays:
+        yield from _scenario(delays, DELAYS)
     for held in report.held:
         yield from _memory(held)
 
 
 def ending(report: Report, found: Sequence[Check]) -> Iterator[str]:
     """Say where and how it was measured, what did not hold, and what that makes of the run."""
-    rounds = max((len(one.rounds) for one in report.scenarios), default=len(report.bare))
+    played = [len(one.rounds) for one in report.scenarios] + [len(one.rounds) for one in report.delays]
+    rounds = max(played, default=len(report.bare))
     where = report.machine
     yield f"{where.cores} cores ({where.processor}), Python {where.python}, {where.kafka}, {rounds or 'no'} rounds"
     for check in found:
@@ -70,18 +88,35 @@ def ending(report: Report, found: Sequence[Check]) -> Iterator[str]:
         yield f"{verdict(found)}{' (short run, loose bounds)' if report.short else ''}"
 
 
-def _scenario(outcome: Outcome) -> Iterator[Row]:
-    yield f"**{outcome.name}** {outcome.title}", "", "", ""
-    for line in LINES:
-        ours, theirs = of_service(outcome, line.figure), of_plain(outcome, line.figure)
-        compared = _written(ratio(outcome, line.figure), ".2f") if line.compared else ""
-        yield line.title, _written(ours, line.form), _written(theirs, line.form), compared
+def _scenario(outcome: Outcome[Found], lines: Sequence[_Line[Found]]) -> Iterator[Row]:
+    yield (f"**{outcome.name}** {outcome.title}",)
+    for line in lines:
+        alone = [_alone(outcome, line, contender) for contender in Contender]
+        yield line.title, *alone, *(_compared(outcome, line, *pair) for pair in COMPARED)
+
+
+def _alone(outcome: Outcome[Found], line: _Line[Found], contender: Contender) -> str:
+    """Write a contender's figure; nothing when it was not there."""
+    if contender not in outcome.rounds[0]:
+        return ""
+    return _written(of(outcome, contender, line.figure), line.form)
+
+
+def _compared(outcome: Outcome[Found], line: _Line[Found], above: Contender, below: Contender) -> str:
+    """Write one contender's figure in those of another; nothing when one was not there, or it would tell nothing."""
+    if not line.compared or not {above, below} <= outcome.rounds[0].keys():
+        return ""
+    return _written(ratio(outcome, line.figure, above, below), ".2f")
 
 
 def _memory(held: Held) -> Iterator[Row]:
-    yield f"**memory** {held.title}, endpoint away for {len(held.resident)} s", "", "", ""
-    yield "resident in the first half, MB, at most", f"{held.first_half / 1e6:,.0f}", "", ""
-    yield "resident in the second half, MB, at most", f"{held.second_half / 1e6:,.0f}", "", ""
+    yield (f"**memory** {held.title}, endpoint away for {len(held.resident)} s",)
+    yield "resident in the first half, MB, at most", f"{held.first_half / 1e6:,.0f}"
+    yield "resident in the second half, MB, at most", f"{held.second_half / 1e6:,.0f}"
+
+
+def _filled(row: Row) -> Row:
+    return row + ("",) * (1 + len(COLUMNS) - len(row))
 
 
 def _written(found: Spread, form: str) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.contenders import Task, service
+from tests.bench.contenders import service
+from tests.bench.plan import MODES, Contender
+from tests.bench.task import Task
 
 BENCH = Path(__file__).parent
 ROOT = BENCH.parents[1]
@@ -24,17 +26,18 @@ def test_the_opponents_stand_alone(name: str) -> None:
     assert foreign <= {"aiohttp", "aiokafka", "httpx"}
 
 
-def test_the_service_is_told_what_a_user_can_tell() -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_the_service_is_told_what_a_user_can_tell(mode: Contender) -> None:
     """Every variable that the bench sets is a documented setting."""
     documented = (ROOT / ".env.example").read_text(encoding="utf-8")
-    told = [word.partition("=")[0] for word in service(TASK) if word.startswith("ENTITY_STREAM_")]
-    assert told
+    told = [word.partition("=")[0] for word in service(TASK, mode) if word.startswith("ENTITY_STREAM_")]
+    assert f"ENTITY_STREAM_DELIVERY={mode}" in service(TASK, mode)
     assert [name for name in told if not re.search(rf"^#?{name}=", documented, re.MULTILINE)] == []
 
 
 def test_the_shell_of_the_caller_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting in the environment of whoever runs the bench does not reach the service."""
     monkeypatch.setenv("ENTITY_STREAM_WINDOW", "1")
-    command = service(TASK)
+    command = service(TASK, Contender.AT_LEAST_ONCE)
     assert "--unset=ENTITY_STREAM_WINDOW" in command
     assert command.index("--unset=ENTITY_STREAM_WINDOW") < command.index("ENTITY_STREAM_WINDOW=64")

@@ -23,23 +23,30 @@ def test_the_first_half_is_whole_windows_too(documents: float) -> None:
 
 
 def test_a_full_run_measures_everything() -> None:
-    """Without options both scenarios, the bare client and both waits have five rounds of full size."""
+    """Without options every part is there, with five rounds of full size."""
     full = plan()
     assert [scenario.name for scenario in full.scenarios] == ["B", "A"]
     assert (full.rounds, len(full.waiting)) == (5, 2)
     assert abs(full.scenarios[0].service_documents - DOCUMENTS) < ONE_WINDOW
     assert full.bare_documents
+    assert [load.name for load in full.loads] == ["L"]
 
 
 @pytest.mark.parametrize(
-    ("only", "scenarios", "bare", "waits"),
-    [("b", ["B"], True, 0), ("a", ["A"], False, 0), ("bare", [], True, 0), ("memory", [], False, 2)],
+    ("only", "played", "bare", "waits"),
+    [
+        ("b", ["B"], True, 0),
+        ("a", ["A"], False, 0),
+        ("l", ["L"], False, 0),
+        ("bare", [], True, 0),
+        ("memory", [], False, 2),
+    ],
 )
-def test_one_part_brings_only_what_it_needs(only: str, scenarios: list[str], *, bare: bool, waits: int) -> None:
+def test_one_part_brings_only_what_it_needs(only: str, played: list[str], *, bare: bool, waits: int) -> None:
     """A part is measured alone, B with the bare client that makes it count."""
     assert only in PARTS
     laid = plan(only=only)
-    assert [scenario.name for scenario in laid.scenarios] == scenarios
+    assert [scenario.name for scenario in laid.scenarios] + [load.name for load in laid.loads] == played
     assert bool(laid.bare_documents) is bare
     assert len(laid.waiting) == waits
 
@@ -47,6 +54,7 @@ def test_one_part_brings_only_what_it_needs(only: str, scenarios: list[str], *, 
 def test_a_short_run_has_no_long_jobs() -> None:
     """A short run is one round of B and one short wait."""
     short = plan(short=True)
+    assert not short.loads
     assert [scenario.name for scenario in short.scenarios] == ["B"]
     assert short.rounds == 1
     assert sum(waiting.seconds for waiting in short.waiting) == 15

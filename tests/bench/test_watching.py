@@ -10,7 +10,17 @@ from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bench.watching import Look, Unsound, check_work, cpu_for_a_thousand, cpu_seconds, rate, resident
+from tests.bench.plan import Contender
+from tests.bench.watching import (
+    Look,
+    Unsound,
+    check_delivery,
+    check_work,
+    cpu_for_a_thousand,
+    cpu_seconds,
+    rate,
+    resident,
+)
 
 
 def messages(
@@ -33,14 +43,21 @@ def test_the_rate_does_not_ask_in_which_order_messages_are_read(stamps: list[int
 
 
 def test_cpu_counts_between_two_looks() -> None:
-    """What was used before the first look, and what came out before it, do not count."""
-    assert cpu_for_a_thousand(Look(1_600, 3.0, 0), Look(11_600, 4.5, 0)) == pytest.approx(0.15)
+    """What was used before the first look, and what came out before it or after the second, do not count."""
+    found = cpu_for_a_thousand(Look({0: 10}, 3.0, 0), Look({0: 110}, 4.5, 0), messages(*[b"a"] * 200))
+    assert found == pytest.approx(15)
 
 
-def test_too_little_work_is_no_run() -> None:
-    """Where nothing came out between two looks, there is nothing to divide by, and that is said."""
-    with pytest.raises(Unsound, match="more documents"):
-        cpu_for_a_thousand(Look(1_600, 3.0, 0), Look(1_600, 4.5, 0))
+@given(st.sets(st.integers(0, 999), min_size=1), st.integers(0, 400), st.integers(600, 1_000))
+def test_the_ends_of_transactions_are_not_counted(offsets: set[int], first: int, last: int) -> None:
+    """Offsets that hold no message, wherever they lie, change nothing but where the messages are."""
+    out = [message for message in messages(*[b"a"] * 1_000) if message.offset in offsets]
+    between = sum(first <= offset < last for offset in offsets)
+    if between:
+        assert cpu_for_a_thousand(Look({0: first}, 0, 0), Look({0: last}, 1, 0), out) == pytest.approx(1000 / between)
+    else:
+        with pytest.raises(Unsound, match="more documents"):
+            cpu_for_a_thousand(Look({0: first}, 0, 0), Look({0: last}, 1, 0), out)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +79,24 @@ def test_work_that_was_not_done_is_no_run(out: Sequence[ConsumerRecord[bytes, by
 def test_work_that_was_done_is_a_run() -> None:
     """One message a document, with entities, is what is asked for."""
     check_work(messages(b"a", b"b"), 2)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "contender"),
+    [((0, 1, 2), Contender.EXACTLY_ONCE), ((0, 1, 3), Contender.AT_LEAST_ONCE), ((1, 2, 3), Contender.PLAIN)],
+)
+def test_who_delivers_otherwise_than_it_claims_is_no_run(offsets: tuple[int, ...], contender: Contender) -> None:
+    """Transactions leave holes between the messages, and nothing else does: both ways it is found out."""
+    out = [message for message in messages(*[b"a"] * 4) if message.offset in offsets]
+    with pytest.raises(Unsound, match="ends of transactions"):
+        check_delivery(out, contender)
+
+
+def test_who_delivers_as_it_claims_is_a_run() -> None:
+    """Holes in the output of transactions, none in any other."""
+    whole = messages(*[b"a"] * 4)
+    check_delivery([whole[0], whole[3]], Contender.EXACTLY_ONCE)
+    check_delivery(whole, Contender.AT_LEAST_ONCE)
 
 
 def test_linux_tells_of_a_process() -> None:

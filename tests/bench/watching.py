@@ -1,19 +1,23 @@
 """Measuring from outside: a process by what Linux tells of it, its work by what has come out.
 
 The rule that keeps it honest: a contender reports nothing about itself. CPU is counted between two looks and divided
-by the documents that came out between the same two.
+by the documents that came out between the same two. These are counted when they are read, never by their offsets: the
+end of a transaction takes one as well.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
-from tests.bench.plan import PARTITIONS
+from tests.bench.plan import PARTITIONS, Contender
+from tests.bench.task import Task
 
 TICKS = os.sysconf("SC_CLK_TCK")
 ENDED = frozenset("ZX")
@@ -21,6 +25,8 @@ ENDED = frozenset("ZX")
 
 BETWEEN_LOOKS = 0.05
 """Seconds."""
+
+Message: TypeAlias = ConsumerRecord[bytes, bytes]
 
 
 class Unsound(Exception):
@@ -30,42 +36,55 @@ class Unsound(Exception):
 class Look(Struct, frozen=True):
     """A process and its work at one moment."""
 
-    out: int
-    """Messages in the output topic."""
+    ends: Mapping[int, int]
+    """Where each partition of the output ended, for those who read only what is committed."""
     cpu: float
     """Seconds since the process started, all its threads, user and system."""
     peak: int
     """The most bytes that were ever resident."""
 
 
-class Output:
-    """An output topic as it fills."""
+class Progress:
+    """How far the work on a task has come."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, topic: str) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, task: Task) -> None:
         self._consumer = consumer
-        self._places = [TopicPartition(topic, index) for index in range(PARTITIONS)]
+        self._input = [TopicPartition(task.input, index) for index in range(PARTITIONS)]
+        self._output = [TopicPartition(task.output, index) for index in range(PARTITIONS)]
 
-    async def count(self) -> int:
-        """Count the messages; costs one request, none of them is read."""
-        return sum((await self._consumer.end_offsets(self._places)).values())
+    async def done(self) -> int:
+        """Count the documents below the group's positions; costs one request."""
+        committed = await self._consumer._coordinator.fetch_committed_offsets(self._input)
+        positions: list[int] = [commit.offset for commit in committed.values()]
+        return sum(positions)
 
-    async def look(self, pid: int, out: int, within: float) -> Look:
-        """Look at a process as soon as so many messages are out. Raises Unsound."""
+    async def ends(self) -> Mapping[int, int]:
+        """Say where each partition of the output ends; costs one request, nothing is read."""
+        return {place.partition: end for place, end in (await self._consumer.end_offsets(self._output)).items()}
+
+    async def look(self, pid: int, done: int, within: float) -> Look:
+        """Look at a process as soon as so many documents are done. Raises Unsound."""
         try:
             async with asyncio.timeout(within):
-                while (found := await self.count()) < out:
+                while (found := await self.done()) < done:
                     cpu_seconds(pid)  # it lives
                     await asyncio.sleep(BETWEEN_LOOKS)
         except TimeoutError:
-            raise Unsound(f"{found} of {out} messages are out after {within:.0f} s") from None
-        return Look(found, cpu_seconds(pid), resident(pid, "VmHWM"))
+            raise Unsound(f"{found} of {done} documents are done after {within:.0f} s") from None
+        return Look(await self.ends(), cpu_seconds(pid), resident(pid, "VmHWM"))
 
 
 @asynccontextmanager
-async def output(bootstrap: str, topic: str) -> AsyncIterator[Output]:
-    """Watch an output topic until the block ends."""
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
-        yield Output(consumer, topic)
+async def progress(task: Task) -> AsyncIterator[Progress]:
+    """Watch the work on a task until the block ends, as no member of its group."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=task.bootstrap,
+        group_id=task.group,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    async with consumer:
+        yield Progress(consumer, task)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -91,11 +110,12 @@ def _told(pid: int, name: str) -> str:
         raise Unsound(f"process {pid} has ended") from None
 
 
-def cpu_for_a_thousand(first: Look, last: Look) -> float:
-    """CPU seconds for 1,000 of the documents that came out between two looks. Raises Unsound when none did."""
-    if last.out == first.out:
+def cpu_for_a_thousand(first: Look, last: Look, messages: Sequence[Message]) -> float:
+    """CPU seconds for 1,000 of the messages that came out between two looks. Raises Unsound when none did."""
+    count: int = sum(first.ends[each.partition] <= each.offset < last.ends[each.partition] for each in messages)
+    if not count:
         raise Unsound("it was over before there was anything to measure; give it more documents")
-    return 1000 * (last.cpu - first.cpu) / (last.out - first.out)
+    return 1000 * (last.cpu - first.cpu) / count
 
 
 def rate(stamps: Sequence[int], unseen: int) -> float:
@@ -108,10 +128,20 @@ def rate(stamps: Sequence[int], unseen: int) -> float:
     return 1000 * (len(ordered) - unseen) / max(elapsed, 1)
 
 
-def check_work(messages: Sequence[ConsumerRecord[bytes, bytes]], documents: int) -> None:
+def check_work(messages: Sequence[Message], documents: int) -> None:
     """See that each document came out once, and with entities. Raises Unsound."""
     names = {message.key for message in messages}
     if len(names) != documents or len(messages) != documents:
         raise Unsound(f"{len(messages)} messages of {len(names)} documents came out for {documents} that went in")
     if empty := sum(b'"category"' not in message.value for message in messages):
         raise Unsound(f"{empty} of {documents} messages hold no entity")
+
+
+def check_delivery(messages: Sequence[Message], contender: Contender) -> None:
+    """See that who claims to write transactions does, and nobody else: their ends take offsets. Raises Unsound."""
+    ends: Counter[int] = Counter()
+    for message in messages:
+        ends[message.partition] = max(ends[message.partition], message.offset + 1)
+    between = ends.total() - len(messages)
+    if bool(between) is not (contender is Contender.EXACTLY_ONCE):
+        raise Unsound(f"{between} ends of transactions lie between the messages of {contender}")

@@ -1,0 +1,15 @@
+"""What a contender is told, and nothing beside it: a value, the same for all of them."""
+
+from msgspec import Struct
+
+
+class Task(Struct, frozen=True):
+    """Where to read, whom to ask, where to write."""
+
+    bootstrap: str
+    url: str
+    input: str
+    output: str
+    dead_letters: str
+    group: str
+    poll_every: float
