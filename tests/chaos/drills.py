@@ -122,7 +122,6 @@ DRILLS: Final[Mapping[str, Drill]] = {
         settings={"WINDOW": "6", "BATCH_DOCUMENTS": "2", "BATCH_LINGER": "0.02"},
     ),
     "refusals-eo": Drill(
-        [Act(1.0, Kill((1,), 0.0))],
         pace=20.0,  # a refused record costs a transaction
         bulky=0.05,
         output={"cleanup.policy": "compact", "max.message.bytes": "20000"},

@@ -65,14 +65,20 @@ def test_a_stop_at_any_moment_loses_nothing(seed: int, lives: list[float], fault
 
 
 @WORLDS
-@given(st.integers(), st.lists(st.floats(0, 60), min_size=1, max_size=4), faults, st.booleans())
+@given(
+    st.integers(),
+    st.lists(st.floats(0, 60), min_size=1, max_size=4),
+    faults,
+    st.sampled_from(Order),
+    st.booleans(),
+)
 def test_a_crash_at_any_moment_loses_nothing(
-    seed: int, moments: list[float], faults: Faults, exactly_once: bool
+    seed: int, moments: list[float], faults: Faults, order: Order, exactly_once: bool
 ) -> None:
     """Cancelled with no chance to settle anything, the next life brings every record home and pays none again."""
 
     async def main() -> None:
-        world = World(seed, 200, faults, exactly_once=exactly_once)
+        world = World(seed, 200, faults, Plan(**{**PLAN_FIELDS, "order": order}), exactly_once=exactly_once)
         for when in moments:
             crashing = asyncio.create_task(world.line.run())
             await asyncio.wait([crashing], timeout=when)  # it may be lost before
@@ -88,14 +94,20 @@ def test_a_crash_at_any_moment_loses_nothing(
 
 
 @WORLDS
-@given(st.integers(), st.lists(st.tuples(st.floats(0, 20), st.sets(st.integers(0, 2))), max_size=5), faults)
+@given(
+    st.integers(),
+    st.lists(st.tuples(st.floats(0, 20), st.sets(st.integers(0, 2))), max_size=5),
+    faults,
+    st.sampled_from(Order),
+    st.booleans(),
+)
 def test_a_revoked_partition_is_settled_by_its_next_owner_only(
-    seed: int, revocations: list[tuple[float, set[int]]], faults: Faults
+    seed: int, revocations: list[tuple[float, set[int]]], faults: Faults, order: Order, exactly_once: bool
 ) -> None:
     """Partitions taken away at any moment are read again from what was committed; the old epoch commits nothing."""
 
     async def main() -> None:
-        world = World(seed, 300, faults)
+        world = World(seed, 300, faults, Plan(**{**PLAN_FIELDS, "order": order}), exactly_once=exactly_once)
 
         async def rebalance() -> None:
             for pause, indexes in revocations:
