@@ -67,30 +67,24 @@ class Drill(Struct, frozen=True):
         return Props(self.mode, self.static, self.duration, self.settings, self.output)
 
 
-def _kills(mode: Mode) -> Drill:
-    return Drill(
-        [Act(1.0, Kill(ALL, 0.0))] * 3,
-        pace=200.0,
-        duration=Duration(fixed=0.6, jitter=0.3),
-        settings={"BATCH_LINGER": "0.02", "BATCH_DOCUMENTS": "3"},
-        mode=mode,
-    )
-
-
 def _freezes(mode: Mode) -> Drill:
     frozen = Act(2.0, Freeze(1, SESSION + 4.0))
     return Drill([frozen], duration=Duration(fixed=1.0, jitter=0.2), static=frozenset(), mode=mode)
 
 
-def _rebalances(mode: Mode) -> Drill:
+def _rebalances(mode: Mode, **settings: str) -> Drill:
     joined = Act(1.0, Churn(1, 2.0))
-    return Drill([joined], duration=Duration(fixed=2.5, jitter=0.1), static=frozenset(), mode=mode)
+    return Drill([joined], duration=Duration(fixed=2.5, jitter=0.1), settings=settings, static=frozenset(), mode=mode)
 
 
 DRILLS: Final[Mapping[str, Drill]] = {
     "calm": Drill(),
-    "kills": _kills("at_least_once"),
-    "kills-eo": _kills("exactly_once"),
+    "kills": Drill(
+        [Act(1.0, Kill(ALL, 0.0))] * 3,
+        pace=200.0,
+        duration=Duration(fixed=0.6, jitter=0.3),
+        settings={"BATCH_LINGER": "0.02", "BATCH_DOCUMENTS": "3"},
+    ),
     "holes": Drill(
         [Act(3.0, Kill(ALL, 0.0))] * 2,
         pace=100.0,
@@ -106,13 +100,22 @@ DRILLS: Final[Mapping[str, Drill]] = {
     "poison": Drill(marks={"": 97, "refused": 2, "too-large": 1}),
     "storms": Drill(conditions={"faults": (Fault("throttled", 0.3), Fault("poll-throttled", 0.3))}),
     "rebalances": _rebalances("at_least_once"),
-    "rebalances-eo": _rebalances("exactly_once"),
+    "rebalances-eo": _rebalances(
+        "exactly_once", LANGUAGE_CALLS_PER_MINUTE="240"
+    ),  # so that batches wait for their turn
     "handover": Drill(
         [Act(2.0, Stop(1, 0.0)), Act(1.0, Churn(1, 2.0)), Act(2.0, Kill(ALL, 0.0))],
         duration=Duration(fixed=4.0, jitter=0.2),
         conditions={"answers_after": 0.7},
         settings={"DRAIN_FOR": "0.5"},
         static=frozenset(),
+    ),
+    "waves": Drill(  # between two waves of jobs nothing is settled that would name them by the way
+        [Act(2.0, Kill(ALL, 0.0, into=1.0))] * 2,
+        backlog=400,
+        pace=40.0,
+        duration=Duration(fixed=2.0),
+        settings={"WINDOW": "8", "BATCH_DOCUMENTS": "3", "BATCH_LINGER": "0.02"},
     ),
     "blackout": Drill(
         [Act(3.0, Blackout(ALL, SESSION + 4.0))],
