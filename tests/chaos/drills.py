@@ -67,14 +67,10 @@ class Drill(Struct, frozen=True):
         return Props(self.mode, self.static, self.duration, self.settings, self.output)
 
 
-def _freezes(mode: Mode) -> Drill:
+def _freezes(mode: Mode, pace: float = 80.0, **settings: str) -> Drill:
     frozen = Act(2.0, Freeze(1, SESSION + 4.0))
-    return Drill([frozen], duration=Duration(fixed=1.0, jitter=0.2), static=frozenset(), mode=mode)
-
-
-def _rebalances(mode: Mode, **settings: str) -> Drill:
-    joined = Act(1.0, Churn(1, 2.0))
-    return Drill([joined], duration=Duration(fixed=2.5, jitter=0.1), settings=settings, static=frozenset(), mode=mode)
+    jobs = Duration(fixed=1.0, jitter=0.2)
+    return Drill([frozen], pace=pace, duration=jobs, settings=settings, static=frozenset(), mode=mode)
 
 
 DRILLS: Final[Mapping[str, Drill]] = {
@@ -91,7 +87,7 @@ DRILLS: Final[Mapping[str, Drill]] = {
         duration=Duration(fixed=0.5, tail_rate=0.2, tail_seconds=4.0),
     ),
     "freezes": _freezes("at_least_once"),
-    "freezes-eo": _freezes("exactly_once"),
+    "freezes-eo": _freezes("exactly_once", 300.0, BATCH_DOCUMENTS="3", BATCH_LINGER="0.02"),  # always in a transaction
     "lies": Drill(
         duration=UNEVEN,
         conditions={"faults": (Fault("missing", 0.03), Fault("repeated", 0.2), Fault("stranger", 0.2))},
@@ -99,10 +95,7 @@ DRILLS: Final[Mapping[str, Drill]] = {
     ),
     "poison": Drill(marks={"": 97, "refused": 2, "too-large": 1}),
     "storms": Drill(conditions={"faults": (Fault("throttled", 0.3), Fault("poll-throttled", 0.3))}),
-    "rebalances": _rebalances("at_least_once"),
-    "rebalances-eo": _rebalances(
-        "exactly_once", LANGUAGE_CALLS_PER_MINUTE="240"
-    ),  # so that batches wait for their turn
+    "rebalances": Drill([Act(1.0, Churn(1, 2.0))], duration=Duration(fixed=2.5, jitter=0.1), static=frozenset()),
     "handover": Drill(
         [Act(2.0, Stop(1, 0.0)), Act(1.0, Churn(1, 2.0)), Act(2.0, Kill(ALL, 0.0))],
         duration=Duration(fixed=4.0, jitter=0.2),
