@@ -133,7 +133,9 @@ class Calls:
         if resumed:
             vigil, pause = Vigil(now() - usual, self._plan.overdue), 0.0
         while True:
-            await asyncio.sleep(pause)
+            until = now() + pause
+            while (left := until - now()) > 0 and self._wanted(Operation.POLL, batch):
+                await heard(self._news, left)
             if not await self._turn(Operation.POLL, batch):
                 return None
             asked = now()

@@ -34,10 +34,13 @@ class Doubt:
         """Note that a job has brought entities."""
         self._annotated = now()
 
-    async def believes(self, since: float) -> bool:
-        """Tell whether rejections from `since` on stand: something was annotated after it. False: submit it again."""
+    async def believes(self, since: float, submitted: float | None = None) -> bool:
+        """Tell whether rejections from `since` on stand: something was annotated after it. False: submit it again.
+
+        What a job that was `submitted` before the API was mended rejects, it rejects for nothing.
+        """
         async with self._asking:  # who waits for another's probe need not ask again
-            if since < self._mended:
+            if (since if submitted is None else submitted) < self._mended:
                 return False
             return since <= self._annotated or await self._ask()
 

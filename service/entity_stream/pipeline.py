@@ -106,7 +106,7 @@ class Line:
         """
         while left.documents and not left.final and asked < self._plan.attempts:
             asked += 1
-            left = await self._run(left.documents, asked)
+            left = await self._run(left.documents, asked, left.documents)
         if not left.documents:
             return ()
         if not await self._doubt.believes(left.sent):
@@ -117,9 +117,9 @@ class Line:
         self._tenures.finish(Rejected(each.documents[0].record, each.reason) for each in convicted)
         return ()
 
-    async def _run(self, batch: Batch, attempt: int) -> Left:
-        """Run a batch again, as one job; where journals are full, the part that there is room for comes first."""
-        if (grant := await self._tenures.granted(batch, attempt)) is None:
+    async def _run(self, batch: Batch, attempt: int, whole: Batch) -> Left:
+        """Run a batch again, or part of a whole, as one job; first what there is room for in the journals."""
+        if (grant := await self._tenures.granted(batch, attempt, whole, self._stop)) is None:
             return NOTHING
         await self._window.enter()
         try:
@@ -127,7 +127,7 @@ class Line:
         finally:
             self._window.leave()
         rest = self._tenures.ungranted(batch, grant)
-        return merged(left, await self._run(rest, attempt)) if rest else left
+        return merged(left, await self._run(rest, attempt, whole)) if rest else left
 
     async def _job(self, grant: Grant) -> Left:
         """Run a batch as one job, finish what it brings, return what it does not."""
@@ -141,6 +141,8 @@ class Line:
     async def _follow(self, job: Job, batch: Batch, sent: float, *, resumed: bool = False) -> Left:
         """Wait for the end of a job, finish what it brings, return what it does not."""
         match await self._calls.poll(job, batch, resumed=resumed):
+            case Done(judged) if resumed and not judged.annotates:
+                return Left(batch, MISSING, sent)  # who knows how the API was when it ran?
             case Done(judged):
                 return await self._finish(judged, batch, sent)
             case Again(cause):
@@ -152,7 +154,7 @@ class Line:
         """Finish what a job brought; where it does nothing but reject, only if that is to be believed."""
         if judged.annotates:
             self._doubt.annotated()
-        if judged.annotates or not judged.outcomes or await self._doubt.believes(now()):
+        if judged.annotates or not judged.outcomes or await self._doubt.believes(now(), sent):
             self._tenures.finish(judged.outcomes)
             return Left(judged.missing, MISSING, sent)
         return Left(batch, MISSING, sent)
@@ -163,7 +165,7 @@ class Line:
         try:
             suspects = next(trying)
             while True:
-                suspects = trying.send(await self._run(suspects, self._plan.attempts + 1))
+                suspects = trying.send(await self._run(suspects, self._plan.attempts + 1, left.documents))
         except StopIteration as found:
             convicted: list[Left] = found.value
             return convicted

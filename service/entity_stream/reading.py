@@ -46,7 +46,7 @@ class Reader:
             for batch in self._batches(fetched.records, began):
                 if grant := self._grant(batch):
                     yield grant
-            for resumed in self._tenures.resumable(all_=not fetched.records):
+            for resumed in self._tenures.resumable(self.full(), all_=not fetched.records):
                 yield resumed
 
     async def _fetch(self) -> Fetched:
@@ -84,8 +84,9 @@ class Reader:
 
     def _grant(self, batch: Batch) -> Grant | None:
         """Grant as much of a batch as there is room for; the rest waits, and so does what is behind it."""
-        behind = not self._queued().isdisjoint(document.record.partition for document in batch)
-        grant = None if behind else self._tenures.grant(batch, FIRST)
+        queued = self._queued()
+        ahead = tuple(document for document in batch if document.record.partition not in queued)
+        grant = self._tenures.grant(ahead, FIRST) if ahead else None
         if rest := self._tenures.ungranted(batch, grant):
             self._waiting.append(rest)
         return grant

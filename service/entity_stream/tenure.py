@@ -87,14 +87,13 @@ class Tenure:
 
     # submits
 
-    def reserve(self, offsets: Sequence[int], attempts: int) -> Entry | None:
-        """Reserve room in the journal for a submit of ascending offsets: their first one, or the first of many."""
-        first = attempts == 1 and offsets[0] != self.progress.position
-        return self.progress.reserve(offsets, attempts, Room.NEW if first else Room.AGAIN)
+    def reserve(self, offsets: Sequence[int], attempts: int, *, holds_up: bool) -> Entry | None:
+        """Reserve room in the journal for a submit of ascending offsets: their first one, or the first of many.
 
-    def reserve_position(self, attempts: int) -> Entry | None:
-        """Reserve room for the position alone, which is always there."""
-        return self.progress.reserve([self.progress.position], attempts, Room.ALL)
+        `holds_up`: they belong to what holds the position, for which all else waits.
+        """
+        usual = Room.NEW if attempts == 1 else Room.AGAIN
+        return self.progress.reserve(offsets, attempts, Room.ALL if holds_up else usual)
 
     @contextmanager
     def asking(self) -> Iterator[None]:

@@ -5,7 +5,8 @@ can be submitted, published or committed for it; only a submit that is under way
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from msgspec import Struct
@@ -26,9 +27,9 @@ LAST_SETTLE = 2.0
 
 
 class Grant:
-    """A batch that may be submitted: the journals of its partitions have room for its job."""
+    """A batch that may be submitted: the journals of its partitions have room for its job, or need none."""
 
-    def __init__(self, batch: Batch, entries: Sequence[tuple[Tenure, Entry]] = ()) -> None:
+    def __init__(self, batch: Batch, entries: Sequence[tuple[Tenure, Entry | None]] = ()) -> None:
         self.batch, self._entries = batch, entries
 
     def only(self, held: Collection[Tenure], batch: Batch) -> "Grant":
@@ -46,12 +47,14 @@ class Grant:
     def name(self, job: Job) -> None:
         """Have the job that was accepted committed at once."""
         for tenure, entry in self._entries:
-            tenure.name(entry, job)
+            if entry:
+                tenure.name(entry, job)
 
     def give_back(self) -> None:
         """Give back the room: nothing was submitted, or it was refused."""
         for tenure, entry in self._entries:
-            tenure.progress.give_back(entry)
+            if entry:
+                tenure.progress.give_back(entry)
 
 
 class Resumed(Struct, frozen=True):
@@ -71,6 +74,7 @@ class Tenures:
         self._settlers: dict[Tenure, asyncio.Task[None]] = {}
         self._settled = 0  # settles of partitions that are gone
         self._superseded = 0
+        self._waiting: Counter[Partition] = Counter()  # what is to be submitted again and has no room
         self.room = asyncio.Event()
         """Set whenever memory has become free, or a journal."""
 
@@ -102,10 +106,10 @@ class Tenures:
         """Tell whether a document that was just begun waits for a job of an earlier life."""
         return self._held[document.record.partition].inherits(document)
 
-    def resumable(self, *, all_: bool) -> Iterator[Resumed]:
-        """Take the jobs of earlier lives that can be asked for: all their records have been read, or need not be."""
-        for tenure in self._held.values():
-            for entry, documents in tenure.resumable(all_=all_):
+    def resumable(self, without: Collection[Partition], *, all_: bool) -> Iterator[Resumed]:
+        """Take the jobs of earlier lives that can be asked for: all their records are read, or none come now."""
+        for partition, tenure in self._held.items():
+            for entry, documents in tenure.resumable(all_=all_ or partition in without):
                 if entry.job:
                     yield Resumed(entry.job, tuple(documents), entry.attempts)
 
@@ -128,34 +132,45 @@ class Tenures:
         """Tell whether any of a batch is ours, or is the probe."""
         return batch is PROBE or any(document.record.partition in self._held for document in batch)
 
-    def grant(self, batch: Batch, attempts: int) -> Grant | None:
-        """Reserve room in the journals for as much of a batch as there is room for; None where that is nothing.
+    def grant(self, batch: Batch, attempts: int, whole: Batch | None = None) -> Grant | None:
+        """Reserve room for what of a batch has room in the journal of its partition; None where that is nothing.
 
-        Where a partition has too little, its position is still let through, alone.
+        What holds the position, or is part of a `whole` that does, never waits, as all else may wait for it. In a
+        journal that is full it goes unnamed: a crash at that very time would have it paid again.
         """
+        holders = {tenure for tenure, some in self._offsets(whole or batch).items() if tenure.progress.position in some}
+        granted = {
+            tenure.partition: (tenure, entry)
+            for tenure, some in self._offsets(batch).items()
+            if (entry := tenure.reserve(some, attempts, holds_up=tenure in holders)) or tenure in holders
+        }
+        through = tuple(each for each in batch if each.record.partition in granted)
+        return Grant(through, list(granted.values())) if through else None
+
+    def _offsets(self, batch: Batch) -> dict[Tenure, list[int]]:
+        """Sort what is ours by partition."""
         offsets: dict[Tenure, list[int]] = {}
         for document in batch:
             if tenure := self._held.get(document.record.partition):
                 offsets.setdefault(tenure, []).append(document.record.offset)
-        granted = {
-            tenure.partition: (tenure, entry)
-            for tenure, some in offsets.items()
-            if (entry := _reserve(tenure, some, attempts))
-        }
-        through = tuple(each for each in batch if _is_granted(each.record, granted))
-        return Grant(through, list(granted.values())) if through else None
+        return offsets
 
     def ungranted(self, batch: Batch, grant: Grant | None) -> Batch:
         """Return what of a batch is ours and was not granted."""
         granted = {id(document) for document in grant.batch} if grant else set()
         return tuple(each for each in batch if each.record.partition in self._held and id(each) not in granted)
 
-    async def granted(self, batch: Batch, attempts: int) -> Grant | None:
-        """Wait for a grant; None when nothing of the batch is ours any more."""
-        while self.hold(batch):
-            if grant := self.grant(batch, attempts):
-                return grant
-            await asyncio.sleep(LOOK)
+    async def granted(self, batch: Batch, attempts: int, whole: Batch, stop: asyncio.Event) -> Grant | None:
+        """Wait for a grant; None when nothing of the batch is ours any more, or when nothing will be submitted."""
+        waiting = Counter(document.record.partition for document in batch)
+        self._waiting += waiting
+        try:
+            while self.hold(batch) and not stop.is_set():
+                if grant := self.grant(batch, attempts, whole):
+                    return grant
+                await asyncio.sleep(LOOK)
+        finally:
+            self._waiting -= waiting
         return None
 
     async def proven(self, batch: Batch) -> bool:
@@ -176,8 +191,8 @@ class Tenures:
         return sum(tenure.bytes_held for tenure in self._held.values())
 
     def full(self) -> set[Partition]:
-        """Tell which partitions have outcomes that their journal has no room for."""
-        return {partition for partition, tenure in self._held.items() if tenure.defers}
+        """Tell in which partitions something waits for room in the journal: to be submitted again, or to be settled."""
+        return {each for each, tenure in self._held.items() if tenure.defers or self._waiting[each]}
 
     def settles(self) -> int:
         """Count the settles so far."""
@@ -195,28 +210,22 @@ class Tenures:
         Answers to submits under way are waited for, as long as there is time for a last settle, which hands the jobs
         over. Returns how many records are left unfinished to whoever reads them next.
         """
-        ending = [self._held.pop(partition) for partition in partitions if partition in self._held]
-        deadline = now() + within
+        for partition in partitions:
+            self._held.pop(partition, None)
+        ending = {tenure: task for tenure, task in self._settlers.items() if tenure.partition in partitions}
         self.room.set()
-        answers = deadline - min(LAST_SETTLE, within / 2)
+        try:
+            await self._end(ending, now() + within)
+        finally:
+            for task in ending.values():
+                task.cancel()  # which does nothing to one that has ended
+        await asyncio.gather(*ending.values(), return_exceptions=True)
+        return sum(len(tenure.progress) for tenure in ending)
+
+    async def _end(self, ending: Mapping[Tenure, asyncio.Task[None]], deadline: float) -> None:
+        answers = deadline - min(LAST_SETTLE, (deadline - now()) / 2)
         for tenure in ending:
             await tenure.answered(answers - now())
             tenure.end()
-        tasks = [self._settlers[tenure] for tenure in ending if tenure in self._settlers]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=max(0.0, deadline - now()))
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        return sum(len(tenure.progress) for tenure in ending)
-
-
-def _reserve(tenure: Tenure, offsets: Sequence[int], attempts: int) -> Entry | None:
-    entry = tenure.reserve(offsets, attempts)
-    if entry is None and offsets[0] == tenure.progress.position:
-        entry = tenure.reserve_position(attempts)
-    return entry
-
-
-def _is_granted(record: Record, granted: dict[Partition, tuple[Tenure, Entry]]) -> bool:
-    return record.partition in granted and record.offset in granted[record.partition][1].offsets
+        if ending:
+            await asyncio.wait(ending.values(), timeout=max(0.0, deadline - now()))

@@ -137,11 +137,8 @@ class Lives(RuleBasedStateMachine):
         among = data.draw(st.sampled_from(owed)) if again and owed else sorted(self.open)
         some = among[::step][:25]
         holds_position = some[0] == self.progress.position
-        entry = self.progress.reserve(some, 1, Room.AGAIN if again or holds_position else Room.NEW)
-        if entry is None and holds_position:
-            some = some[:1]
-            entry = self.progress.reserve(some, 1, Room.ALL)
-            assert entry, "the position may always be submitted, alone"
+        room = Room.ALL if holds_position else Room.AGAIN if again else Room.NEW
+        entry = self.progress.reserve(some, 1, room)
         if entry is None:
             return
         for owing in self.submits.values():

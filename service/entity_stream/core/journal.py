@@ -1,7 +1,7 @@
 """What a commit carries beside the position, to bytes and back: what is finished behind it, and what is in flight.
 
 Kafka keeps up to 4,096 bytes of metadata with each position, so position and journal are one act. Room for all that a
-job will ever need is reserved before its submit (progress.py), so nothing is ever left out for want of it.
+job will ever need is reserved before its submit (progress.py).
 
     base64 of: version, checksum of the rest, position, end - position, marks of the resources, jobs,
     then of each run of unfinished offsets: gap, length (all numbers are varints)
@@ -68,7 +68,7 @@ class Trace(Struct, frozen=True):
 class Journal(Struct, frozen=True):
     """What is known of the records from `position` on.
 
-    Those below `end` are finished, but for the unfinished runs and for what the jobs are still good for.
+    Those below `end` are finished, but for the unfinished runs and for what the jobs, also beyond it, are good for.
     """
 
     position: int
@@ -121,23 +121,39 @@ def unsettled(journal: Journal, stop: int) -> int:
 
 
 def write(journal: Journal) -> bytes:
-    """Make the metadata of a commit; nothing where the position says it all."""
+    """Make the metadata of a commit; nothing where the position says it all.
+
+    Room is reserved, so all of it fits, but for what was inherited and has grown since (compaction has split its runs,
+    its version was denser). Then it knows less than there is, from the far end on; never more.
+    """
     if journal.end <= journal.position and not journal.jobs:
         return b""
+    jobs = _jobs_written(journal)
+    room = RAW_ROOM - HEAD - len(jobs)
+    runs, end, behind = bytearray(), journal.end, journal.position
+    for start, stop in journal.unfinished:
+        run = _varint(start - behind) + _varint(stop - start)
+        if len(runs) + len(run) > room:
+            end = start
+            break
+        runs += run
+        behind = stop
+    body = _varint(journal.position) + _varint(max(0, end - journal.position)) + jobs + runs
+    return b64encode(bytes([VERSION]) + crc32(body).to_bytes(4) + body)
+
+
+def _jobs_written(journal: Journal) -> bytes:
     marks = sorted({job.mark for job in journal.jobs})
-    body = bytearray(_varint(journal.position) + _varint(max(0, journal.end - journal.position)) + _varint(len(marks)))
-    for each in marks:
-        body += each.to_bytes(4)
-    body += _varint(len(journal.jobs))
+    written, room = [], RAW_ROOM - HEAD
     for job in journal.jobs:
         kind = job.attempts * len(marks) + marks.index(job.mark)
         last, head, tail = _kept(job.id, kind, job.runs)
-        body += head + _varint(last - journal.position) + tail + job.over.to_bytes(_bits(job.runs), "little")
-    behind = journal.position
-    for start, stop in journal.unfinished:
-        body += _varint(start - behind) + _varint(stop - start)
-        behind = stop
-    return b64encode(bytes([VERSION]) + crc32(body).to_bytes(4) + body)
+        one = head + _varint(last - journal.position) + tail + job.over.to_bytes(_bits(job.runs), "little")
+        if len(one) > room:
+            break
+        room -= len(one)
+        written.append(one)
+    return b"".join([_varint(len(marks)), *(each.to_bytes(4) for each in marks), _varint(len(written)), *written])
 
 
 @lru_cache(maxsize=4_096)
@@ -231,8 +247,9 @@ def read(metadata: bytes, committed: int | None = None, log_end: int = LARGEST) 
     journal = _read(_Reader(raw))
     if committed not in {None, journal.position}:
         raise Unreadable(f"it speaks of position {journal.position}, the commit of {committed}")
-    if journal.end > log_end:
-        raise Unreadable(f"it speaks of offset {journal.end - 1}, the log ends at {log_end}")
+    end = max([journal.end, *(job.runs[-1][1] for job in journal.jobs)])
+    if end > log_end:
+        raise Unreadable(f"it speaks of offset {end - 1}, the log ends at {log_end}")
     return journal
 
 
@@ -245,8 +262,6 @@ def _read(raw: "_Reader") -> Journal:
     position = raw.number()
     end = position + raw.number()
     jobs = tuple(_jobs(raw, position)) if version == VERSION else ()
-    if any(job.runs[-1][1] > end for job in jobs):
-        raise Unreadable("its jobs do not fit into it")
     return Journal(position, end, tuple(_unfinished(raw, position, end)), jobs)
 
 

@@ -20,11 +20,11 @@ from entity_stream.core import journal
 from entity_stream.core.journal import HEAD, RAW_ROOM, Journal, Run, Trace, mark, offsets, runs, without_strangers
 from entity_stream.core.model import Job
 
-SPARE = 160
-"""Bytes kept for one document alone, with the longest id that a job may have: who holds the position never waits."""
-
 SURPRISE = 48
 """Bytes reserved for the id of a job while we have seen none."""
+
+ONE_MORE = 8
+"""Bytes that one more finished offset between unfinished ones may take."""
 
 
 class Room(IntEnum):
@@ -32,10 +32,10 @@ class Room(IntEnum):
 
     NEW = RAW_ROOM // 4 * 3
     """Who is submitted for the first time."""
-    AGAIN = RAW_ROOM - SPARE
-    """Who is submitted again, or holds the position."""
+    AGAIN = RAW_ROOM // 8 * 7
+    """Who is submitted again, or settled without a job."""
     ALL = RAW_ROOM
-    """Who holds the position, alone."""
+    """Who holds the position."""
 
 
 class Entry:
@@ -71,9 +71,11 @@ class Progress:
         "_ahead",
         "_end",
         "_entries",
+        "_estimate",
         "_expected",
         "_id_size",
         "_known",
+        "_last_open",
         "_next",
         "_reserved",
         "_unfinished",
@@ -94,6 +96,8 @@ class Progress:
         self._entries: dict[Entry, None] = {}
         self._reserved = 0  # bytes of all entries
         self._id_size = SURPRISE  # until we have seen one
+        self._estimate: int = Room.ALL  # bytes at the most, until somebody counts
+        self._last_open = -1  # no record beyond is in no submit
         self._expected = deque(sorted(self._inherit(said.jobs, names).items()))
         self.passed = 0
         """Offsets in jobs of an earlier life that the log does not have any more, from its start on."""
@@ -140,6 +144,7 @@ class Progress:
         if offset < self._known and self._is_finished(offset):
             return False
         self._unfinished[offset] = None
+        self._last_open = offset
         return True
 
     def _pass(self, offset: int) -> None:
@@ -174,7 +179,8 @@ class Progress:
         end = max(self._end, offsets[-1] + 1)
         for offset in offsets:
             self._unfinished[offset] = entry
-        if HEAD + self._reserved - freed + size + self._open_size(end) > room:
+        taken = HEAD + self._reserved - freed + size
+        if taken > room or (taken := taken + self._open_size(end)) > room:
             self._unfinished.update(zip(offsets, before, strict=True))
             return None
         for offset, earlier in zip(offsets, before, strict=True):
@@ -182,15 +188,19 @@ class Progress:
                 self._over(earlier, offset)
         self._end = end
         self._enter(entry, size)
+        self._estimate = taken
         return entry
 
     def admits(self, offset: int) -> bool:
         """Tell whether a record may be settled: with a job it always may, without one there must be room to say so."""
         if self._unfinished[offset] is not None:
             return True
-        end = max(self._end, offset + 1)
         self._unfinished[offset] = ADMITTED
-        if offset != self.position and HEAD + self._reserved + self._open_size(end) > Room.AGAIN:
+        end = max(self._end, offset + 1)
+        self._estimate += ONE_MORE
+        if self._estimate > Room.AGAIN or self._last_open >= self._end:
+            self._estimate = HEAD + self._reserved + self._open_size(end)
+        if self._estimate > Room.AGAIN and offset != self.position:
             self._unfinished[offset] = None
             return False
         self._end = end
@@ -201,6 +211,7 @@ class Progress:
         more = journal.job_size(entry.runs, self.position, journal.id_size(job.id)) - entry.size
         if more <= 0 or HEAD + self._reserved + more + self._open_size(self._end) <= Room.ALL:
             self._name(entry, job)
+            self._estimate += max(0, more)
 
     def _name(self, entry: Entry, job: Job) -> None:
         id_size = journal.id_size(job.id)
@@ -214,6 +225,7 @@ class Progress:
         for offset in entry.offsets:
             if self._unfinished.get(offset) is entry:
                 self._unfinished[offset] = None
+                self._last_open = max(self._last_open, offset)
         self._leave(entry)
 
     def _enter(self, entry: Entry, size: int) -> None:
@@ -232,9 +244,9 @@ class Progress:
             self._reserved -= entry.size
 
     def _open_size(self, end: int) -> int:
-        """Count the bytes that unfinished runs take at the most, whatever of what is admitted is settled first."""
-        open_, admitted = self._below(end, None), self._below(end, ADMITTED)
-        return journal.runs_size(sorted([*runs(open_), *runs(admitted), *self._runs_ahead()]), self.position)
+        """Count the bytes that unfinished runs take at the most, in whatever order what is admitted is settled."""
+        alone = ((offset, offset + 1) for offset in self._below(end, ADMITTED))
+        return journal.runs_size(sorted([*runs(self._below(end, None)), *alone, *self._runs_ahead()]), self.position)
 
     def _below(self, end: int, what: Entry | None) -> Iterator[int]:
         for offset, entry in self._unfinished.items():
