@@ -17,6 +17,9 @@ from entity_stream.tenures import Grant
 REJECTED = "the API rejects even a probe document"
 UNANSWERED = "the probe was not asked to its end"
 
+SIBLINGS = 5.0
+"""Seconds in which an inherited job that rejects everything waits for another that was annotated in its time."""
+
 BREATH = 1.0
 """Seconds until a probe that could not be asked is asked again."""
 
@@ -29,10 +32,25 @@ class Doubt:
         self._asking = asyncio.Lock()
         self._annotated = -math.inf  # when it last annotated something
         self._mended = -math.inf  # when the probe last passed after it had failed
+        self._inherited = -math.inf  # when the last inherited job ended that was annotated, by the API's clock
 
     def annotated(self) -> None:
         """Note that a job has brought entities."""
         self._annotated = now()
+
+    def inherited(self, ended: float) -> None:
+        """Note that a job of an earlier life has brought entities, and when it ended."""
+        self._inherited = max(self._inherited, ended)
+
+    async def believes_inherited(self, created: float) -> bool:
+        """Tell whether what an inherited job rejects stands: after it was created, another of its time was annotated.
+
+        That the API annotates now says nothing of the model that it ran with then.
+        """
+        patience = now() + SIBLINGS
+        while self._inherited < created and now() < patience and not self._stop.is_set():
+            await heard(self._stop, BREATH / 5)
+        return self._inherited >= created
 
     async def believes(self, since: float, submitted: float | None = None) -> bool:
         """Tell whether rejections from `since` on stand: something was annotated after it. False: submit it again.

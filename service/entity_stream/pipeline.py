@@ -141,14 +141,20 @@ class Line:
     async def _follow(self, job: Job, batch: Batch, sent: float, *, resumed: bool = False) -> Left:
         """Wait for the end of a job, finish what it brings, return what it does not."""
         match await self._calls.poll(job, batch, resumed=resumed):
-            case Done(judged) if resumed and not judged.annotates:
-                return Left(batch, MISSING, sent)  # who knows how the API was when it ran?
+            case Done(judged) if resumed and not await self._inherit(judged):
+                return Left(batch, MISSING, sent)
             case Done(judged):
                 return await self._finish(judged, batch, sent)
             case Again(cause):
                 return Left(batch, Reason("job-failed", cause), sent)
             case None:
                 return NOTHING
+
+    async def _inherit(self, judged: Judged) -> bool:
+        """Tell whether the result of a job of an earlier life may be taken for what it says."""
+        if judged.annotates:
+            self._doubt.inherited(judged.ended)
+        return judged.annotates or not judged.outcomes or await self._doubt.believes_inherited(judged.created)
 
     async def _finish(self, judged: Judged, batch: Batch, sent: float) -> Left:
         """Finish what a job brought; where it does nothing but reject, only if that is to be believed."""

@@ -95,12 +95,16 @@ class _Account:
             earlier.append(submit)
 
     def _verdict(self, spared: Submit, now: float) -> _Verdict:
-        if spared.status != 202 or self._may_be_given_up(spared.job):
+        if spared.status != 202 or self._may_be_given_up(spared.job) or self._may_be_doubted(spared):
             return "by_fault"
         return self._excuses.cause(spared, now) or "double"
 
     def _may_be_given_up(self, job: str | None) -> bool:
         return job in self._tried and any(tried.may_give_up() for tried in self._tried[job].values())
+
+    def _may_be_doubted(self, submit: Submit) -> bool:
+        """Say whether a job that rejects everything was asked for by another life than the one that submitted it."""
+        return submit.barren and any(who != submit.who for who in self._tried.get(submit.job or "", ()))
 
 
 def _is_of_use(submit: Submit, name: str, now: float) -> bool:

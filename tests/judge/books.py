@@ -46,6 +46,8 @@ class Submit(Struct, frozen=True, tag="submit", tag_field="event"):
     """The fault that made the answer what it is."""
     answered: float | None = None
     """When the answer was sent, where that was not at once."""
+    barren: bool = False
+    """The job's result has entities for nobody: who inherits it need not believe that the model was whole."""
 
 
 class Poll(Struct, frozen=True, tag="poll", tag_field="event"):

@@ -222,4 +222,5 @@ def _line(call: Call, sent: Sent, reply: Reply, job: Job | None, *, early: bool)
         early,
         reply.fault,
         call.now + reply.after if reply.after else None,
+        barren=job is not None and job.barren,
     )

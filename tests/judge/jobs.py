@@ -68,6 +68,8 @@ class Job(Struct, gc=False):
     """Names that its result will never bring."""
     troubled: tuple[Mark, ...]
     """Marks of documents whose trouble strikes polls."""
+    barren: bool = False
+    """Its result has entities for nobody."""
     awaited: bool = True
     """Its holder may still ask for its end."""
 
@@ -99,6 +101,10 @@ def accept(sent: Sent, submission: Submission, who: str, fates: Fates, now: floa
             if trouble == "missing" or fate not in {"succeeded", "partial"}
         ),
         troubled=tuple(mark for mark in sent.troubled if mark.trouble in ON_POLL),
+        barren=all(
+            trouble in {"missing", "error"} or not document.text
+            for document, trouble in zip(sent.documents, troubles, strict=True)
+        ),
     )
 
 

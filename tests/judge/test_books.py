@@ -41,7 +41,7 @@ def test_a_line_is_an_object_that_says_what_it_is(tmp_path: Path) -> None:
     assert [line["event"] for line in lines] == ["conditions", *["submit"] * 4, "poll", "poll"]
     assert set(lines[1]) == {
         "event", "at", "who", "status", "job", "documents", "ids", "probe", "ends", "fate", "without", "early", "fault",
-        "answered",
+        "answered", "barren",
     }  # fmt: skip
 
 

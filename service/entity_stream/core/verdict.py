@@ -69,6 +69,10 @@ class Judged(Struct, frozen=True):
     outcomes: tuple[Outcome, ...]
     missing: tuple[Document, ...]
     """Documents that the result does not speak of."""
+    created: float = math.inf
+    """When the job was, in seconds since 1970 by the API's own clock."""
+    ended: float = -math.inf
+    """When it last changed, likewise."""
 
     @property
     def annotates(self) -> bool:
@@ -256,6 +260,8 @@ def judge(batch: Batch, pages: Sequence[JobState]) -> Judged:
     return Judged(
         outcomes=tuple(outcome for _, outcome in judged if outcome is not None),
         missing=tuple(document for document, outcome in judged if outcome is None),
+        created=max((page.created.timestamp() for page in pages if page.created), default=math.inf),
+        ended=max((page.last_updated.timestamp() for page in pages if page.last_updated), default=-math.inf),
     )
 
 
