@@ -87,6 +87,20 @@ def test_what_a_journal_takes_is_known_before(journal: Journal, later: int) -> N
     assert len(b64decode(write(Journal(position, journal.end, moved, journal.jobs)))) <= foretold
 
 
+@given(POSITIONS, st.integers(1_000, 4_000), st.integers(0, 200))
+def test_a_journal_that_grew_in_other_hands_keeps_to_its_room(position: int, count: int, jobs: int) -> None:
+    """What does not fit is left out from the far end, and is then not taken for finished: it knows less, never more."""
+    every_second = tuple((position + 1000 * n, position + 1000 * n + 500) for n in range(count))
+    traces = tuple(Trace(f"{n:0100}", mark("default"), 1, ((position + n, position + n + 1),)) for n in range(jobs))
+    full = Journal(position, every_second[-1][1] + 1, every_second, traces)
+    metadata = write(full)
+    assert len(metadata) <= ROOM
+    kept = read(metadata, position)
+    assert kept.jobs == traces[: len(kept.jobs)]
+    assert kept.unfinished == every_second[: len(kept.unfinished)]
+    assert kept.end == full.end or kept.end == every_second[len(kept.unfinished)][0]
+
+
 @pytest.mark.parametrize("waiting", [1, 2, 3, 25])
 def test_five_hundred_jobs_on_six_partitions_fit(waiting: int) -> None:
     """Also when of the 25 documents of each only every second, third or last one still waits for its order."""

@@ -107,6 +107,14 @@ def test_what_excuses_a_second_bill_does_so_in_every_mode(mode: Mode) -> None:
         assert (findings.faults(), findings.tolerated()) == ({}, {kind: ("doc-1",)})
 
 
+def test_a_job_that_rejects_everything_need_not_be_believed_by_who_inherits_it() -> None:
+    """Nobody knows how the model was when it ran; but whoever submitted it knows."""
+    barren = structs.replace(FIRST, barren=True)
+    own, others = polled(barren, 5.0), polled(barren, 5.0, who="another")
+    assert counted(judge([DOC], [annotated(DOC, at=20)], [barren, own, LATER])) == {"double_billed": ("doc-1",)}
+    assert counted(judge([DOC], [annotated(DOC, at=20)], [barren, others, LATER])) == {"rebilled_by_fault": ("doc-1",)}
+
+
 def test_what_was_aborted_must_not_be_touched() -> None:
     """An aborted record needs no outcome; having one, or having been submitted, is a fault."""
     aborted = document(aborted=True)

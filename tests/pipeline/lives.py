@@ -31,6 +31,7 @@ class World:
         *,
         exactly_once: bool = False,
     ) -> None:
+        random.seed(seed)  # the line's own dice: the jitter of its pauses
         self.rng = random.Random(seed)
         self.plan, self.faults, self.exactly_once = plan, faults, exactly_once
         self.log = Log(records(self.rng, count, odd=odd))

@@ -1,17 +1,21 @@
 """Jobs outlive the process that submitted them: handed over, resumed, never paid twice. In virtual time."""
 
 import asyncio
+import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 import pytest
 
 from entity_stream.core import journal
 from entity_stream.core.batching import Limits
-from entity_stream.core.model import Annotated, Batch, Partition, Record
-from entity_stream.core.verdict import SubmitVerdict
+from entity_stream.core.model import Annotated, Batch, Job, Partition, Reason, Record, Rejected
+from entity_stream.core.ordering import Order
+from entity_stream.core.verdict import Again, Done, Judged, PollVerdict, SubmitVerdict
+from entity_stream.ports import Fetched
 from entity_stream.tenure import DARK
+from entity_stream.tenures import Grant
 from tests.pipeline.lives import CALM, PLAN, World, calm_world, plain
 from tests.pipeline.worlds import MODEL, TOPIC, Endpoint, Log, now
 
@@ -122,7 +126,7 @@ async def test_a_batch_that_waits_for_quota_goes_to_the_new_owner() -> None:
 
 async def test_while_the_broker_is_away_nothing_more_is_submitted() -> None:
     """What is accepted and cannot be committed might be paid again by whoever comes after us."""
-    world = calm_world(Log(plain(5_000)), plan=msgspec.structs.replace(PLAN, window=50), duration=1.0)
+    world = calm_world(Log(plain(15_000)), plan=msgspec.structs.replace(PLAN, window=50), duration=1.0)
     prove = world.ledger.prove
 
     async def outage() -> None:
@@ -276,3 +280,146 @@ async def test_a_journal_of_the_version_before_is_read() -> None:
     world.begin()
     await world.run_until(world.log.finished)
     assert sorted(billed(world)) == [12, 13, 20]
+
+
+@pytest.mark.parametrize("order", [Order.PARTITION, Order.KEY])
+async def test_trials_on_a_full_journal_end(order: Order) -> None:
+    """However many batches are tried part by part at once, what holds the position never waits for room."""
+    poison = b'{"text":"poison"}'
+    dice = random.Random(1)
+    rows = [
+        Record(Partition(TOPIC, 0), n, b"%d" % dice.randrange(8), poison if dice.random() < 0.01 else WELL)
+        for n in range(3_000)
+    ]
+    plan = msgspec.structs.replace(PLAN, order=order, window=64, calls_per_minute=60_000, limits=Limits(linger=0.05))
+    world = calm_world(Log(rows), plan=plan)
+    world.begin(chunks=(500, 500))
+    await world.run_until(world.log.finished, limit=300)
+    world.assert_whole()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_run_of_tombstones_outgrows_no_journal(seed: int) -> None:
+    """Those of a stuck key between those of others are settled one by one out of a run, and each then stands alone."""
+    stuck = Record(Partition(TOPIC, 0), 0, b"stuck", WELL)
+    gone = [Record(Partition(TOPIC, 0), n, b"stuck" if n % 2 else b"key-%d" % n, None) for n in range(1, 3_600)]
+    world = calm_world(Log([stuck, *gone]), duration=60.0)
+    world.rng.seed(seed)
+    world.begin(chunks=(1, 1) if seed % 2 else (0, 500))
+
+    async def hurry() -> None:
+        await asyncio.sleep(1.0)
+        world.source.chunks = (100 + 100 * seed, 500)
+
+    await meanwhile(world, hurry)
+    world.assert_whole()
+
+
+async def test_what_a_broken_model_left_behind_is_not_believed_by_the_next_life() -> None:
+    """Mended while nobody ran: the results that still lie there reject good documents, and cost none of them."""
+    world = calm_world(Log(plain(1_000)), duration=2.0)
+    poll = world.endpoint.poll
+
+    async def stored(job: Job, batch: Batch) -> PollVerdict:
+        verdict = await poll(job, batch)
+        if isinstance(verdict, Done) and world.endpoint.ends[job.id] < 100:
+            return Done(Judged(tuple(Rejected(each.record, Reason("InvalidModel", "broken")) for each in batch), ()))
+        return verdict
+
+    world.endpoint.poll = stored  # type: ignore[method-assign]
+    crashing = asyncio.create_task(world.line.run())
+    await asyncio.sleep(60)
+    assert world.line.vitals().parked
+    crashing.cancel()
+    await asyncio.gather(crashing, return_exceptions=True)
+    world.endpoint.good.clear()
+    await asyncio.sleep(60)
+    world.begin()
+    await world.run_until(world.log.finished)
+    world.assert_whole()
+
+
+async def test_an_inherited_job_that_rejects_is_believed_where_another_of_its_time_was_annotated() -> None:
+    """Nothing is paid again for a document that is at fault, because its job was handed over."""
+    rows = [*plain(25), *(Record(Partition(TOPIC, 0), n, None, b'{"text":"refused"}') for n in range(25, 50))]
+    world = calm_world(Log(rows), plan=msgspec.structs.replace(PLAN, drain_for=0.0), duration=5.0)
+    poll = world.endpoint.poll
+
+    async def dated(job: Job, batch: Batch) -> PollVerdict:
+        verdict = await poll(job, batch)
+        if isinstance(verdict, Done):
+            ended = world.endpoint.ends[job.id]
+            return Done(msgspec.structs.replace(verdict.value, created=ended - 5.0, ended=ended))
+        return verdict
+
+    world.endpoint.poll = dated  # type: ignore[method-assign]
+    await world.run_until(lambda: now() > 2)
+    world.begin()
+    await world.run_until(world.log.finished)
+    assert set(billed(world).values()) == {1}
+    world.assert_whole()
+
+
+async def test_a_revoke_during_a_stop_waits_for_what_the_stop_lets_go() -> None:
+    """A rolling update does both at once: the group goes on only when the last settle has ended."""
+    world = calm_world(Log(plain(200)), plan=msgspec.structs.replace(PLAN, drain_for=0.0), duration=50.0)
+    slowed(world, 2.0)
+    running = asyncio.create_task(world.line.run())
+    await asyncio.sleep(1.0)
+    world.stop.set()
+    await asyncio.sleep(0.2)
+    await world.source.rebalance([0])
+    assert len(world.log.named(0)) == 200
+    await running
+
+
+async def test_a_stop_while_partitions_are_let_go_ends_the_run() -> None:
+    """The source lets go of its own account in the middle of a read, which the stop cancels."""
+    world = calm_world(Log(plain(100)), plan=msgspec.structs.replace(PLAN, drain_for=1.0), duration=5.0)
+    slowed(world, 3.0)
+    read = world.source.read
+
+    async def out_of_range(wait: float, without: Collection[Partition] = ()) -> Fetched:
+        if now() > 1 and world.source.held:
+            await world.source.rebalance([0])
+        return await read(wait, without)
+
+    world.source.read = out_of_range  # type: ignore[method-assign]
+    running = asyncio.create_task(world.line.run())
+    await asyncio.sleep(1.5)
+    world.stop.set()
+    async with asyncio.timeout(30):
+        await running
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_full_partition_holds_up_no_other(seed: int) -> None:
+    """Also when batches are topped up from several: what has room is submitted, what has none waits."""
+    keys = [b"stuck" if offset % 25 == 0 else None for offset in range(6_000)]
+    slow = [Record(Partition(TOPIC, 1), n, key, WELL) for n, key in enumerate(keys)]
+    quick = [Record(Partition(TOPIC, 0), n, None, WELL) for n in range(6_000)]
+    plan = msgspec.structs.replace(PLAN, window=16, limits=Limits(linger=0.05), calls_per_minute=60_000)
+    world = calm_world(Log([*slow, *quick]), plan=plan)
+    stuck_first(world, 1.0)
+    world.rng.seed(seed)
+    world.source.chunks = (1, 40)
+    await world.run_until(lambda: now() > 500)
+    assert world.log.committed == {0: 6_000, 1: 0}
+
+
+async def test_what_there_is_no_room_for_at_first_is_submitted_after_the_rest() -> None:
+    """A batch that is granted in parts is carried to its end, part by part."""
+    world = calm_world(Log(plain(25)), duration=1.0)
+    poll, grant = world.endpoint.poll, world.line._tenures.grant
+
+    async def fail_once(job: Job, batch: Batch) -> PollVerdict:
+        return Again("job failed") if job.id == "job-0" else await poll(job, batch)
+
+    def in_parts(batch: Batch, attempts: int, whole: Batch | None = None) -> Grant | None:
+        return grant(batch[:10] if attempts > 1 else batch, attempts, whole)
+
+    world.endpoint.poll = fail_once  # type: ignore[method-assign]
+    world.line._tenures.grant = in_parts  # type: ignore[method-assign]
+    world.endpoint.good.clear()
+    await world.run_until(world.log.finished, limit=100)
+    assert [len(batch) for _, batch in world.endpoint.submits] == [25, 10, 10, 5]

@@ -89,7 +89,7 @@ class LogSource:
     """Reads the log in chunks; partitions can be taken away and given back."""
 
     def __init__(self, log: Log, rng: random.Random, chunks: tuple[int, int]) -> None:
-        self.log, self._rng, self._chunks = log, rng, chunks
+        self.log, self._rng, self.chunks = log, rng, chunks
         self.held: dict[Partition, int] = {}  # the index in records of what is read next
         self._unclaimed = list(log.records)
         self._release: Release | None = None
@@ -125,7 +125,7 @@ class LogSource:
 
     def _some(self, partition: Partition) -> list[Record]:
         start = self.held[partition]
-        self.held[partition] = start + self._rng.randint(*self._chunks)
+        self.held[partition] = start + self._rng.randint(*self.chunks)
         some = self.log.records[partition.index][start : self.held[partition]]
         self.held[partition] = start + len(some)
         return [Record(partition, r.offset, r.key, r.value, r.headers, r.timestamp) for r in some]
@@ -137,7 +137,7 @@ class Endpoint:
     def __init__(self, rng: random.Random, faults: Faults, duration: Callable[[], float] | None = None) -> None:
         self._rng, self._faults = rng, faults
         self._duration = duration or (lambda: rng.uniform(0.1, 20.0))
-        self._ends: dict[str, float] = {}
+        self.ends: dict[str, float] = {}
         self._frozen = {"submit": 0.0, "poll": 0.0}
         self._spared: dict[str, int] = defaultdict(int)  # faults that a document has suffered
         self.submits: list[tuple[float, Batch]] = []
@@ -166,7 +166,7 @@ class Endpoint:
         told = self.probes if batch is PROBE else self.submits
         job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(told)}", "default")
         told.append((now(), batch))
-        self._ends[job.id] = now() + self._duration()
+        self.ends[job.id] = now() + self._duration()
         if self._rng.random() < self._faults.silence:
             return Wait("silence")
         if batch is not PROBE:
@@ -189,7 +189,7 @@ class Endpoint:
         self.polls[job.id] += 1
         if trouble := await self._trouble("poll"):
             return trouble
-        if now() < self._ends[job.id]:
+        if now() < self.ends[job.id]:
             return Running()
         self.under_way -= 1
         if self._rng.random() < self._faults.job and self._spare(batch):
