@@ -167,7 +167,7 @@ async def test_what_is_finished_behind_the_position_is_not_published_again(
     async with Member(connection, topic, topics, endpoint=endpoint).at_work() as first:
         await eventually(lambda: len(endpoint.submits) == 20 and first.line.vitals().in_flight == 2)
     assert await position(kafka.bootstrap, topic, topic) == 0
-    endpoint.ends = dict.fromkeys(endpoint._ends, 0.0)
+    endpoint.ends = dict.fromkeys(endpoint.ends, 0.0)
     async with Member(connection, topic, topics, endpoint=endpoint).at_work() as second:
         await eventually(lambda: second.positions == [500])
     published = [json.loads(r.value)["source"]["offset"] for r in await everything(kafka.bootstrap, topics.output)]
