@@ -46,7 +46,7 @@ class Reader:
             for batch in self._batches(fetched.records, began):
                 if grant := self._grant(batch):
                     yield grant
-            for resumed in self._tenures.resumable(self.full(), all_=not fetched.records):
+            for resumed in list(self._tenures.resumable(self.full(), all_=not fetched.records)):
                 yield resumed
 
     async def _fetch(self) -> Fetched:
