@@ -14,9 +14,10 @@ import msgspec
 from msgspec import Struct, field
 
 from tests.chaos.documents import sheaves
-from tests.chaos.judging import judged
+from tests.chaos.judging import Judgement, judged
 from tests.chaos.patches import Mutant, copied
 from tests.chaos.play import play
+from tests.chaos.recovery import Summary, summary
 from tests.chaos.script import SESSION, WORKERS, Act, Blackout, Churn, Freeze, Kill, Stop
 from tests.chaos.settling import beside, settled
 from tests.chaos.stage import NONE, Props, Stage, stage
@@ -136,6 +137,8 @@ class Drilled(Struct, frozen=True):
     found: Mapping[str, int]
     kills: int
     seconds: float
+    returns: Summary
+    """How soon static members were back that were killed and started again at once."""
 
     @property
     def good(self) -> bool:
@@ -143,7 +146,11 @@ class Drilled(Struct, frozen=True):
         return self.wanted in self.found if self.wanted else not self.found
 
     def __str__(self) -> str:
-        return f"{self.name} in the drill '{self.drill}': {self.words()}, after {self.kills} kills and {self.seconds} s"
+        what = f"{self.name} in the drill '{self.drill}': {self.words()}, after {self.kills} kills and {self.seconds} s"
+        if self.wanted or not self.returns.judged:
+            return what
+        took = f"after {self.returns.median:.1f} s, {self.returns.longest:.1f} s at the most"
+        return f"{what}; {self.returns.judged} static members published again {took}"
 
     def words(self) -> str:
         """Say what was found."""
@@ -178,11 +185,12 @@ async def _drilled(mutant: Mutant | None, name: str, brokers: Cluster, folder: P
         await writer.write(drill.pace, drill.backlog, _at_once())
         async with beside(on.nurse(tell)):
             await on.start_workers()
-            found = await _round(on, drill, writer, tell)
-            while wanted not in found and time.monotonic() - began < (ENOUGH if wanted else CONTROL):
-                found = await _round(on, drill, writer, tell)
-        who = mutant.name if mutant else "unchanged"
-        return Drilled(who, name, wanted, found, len(on.notes.kills), round(time.monotonic() - began, 1))
+            so_far = await _round(on, drill, writer, tell)
+            while wanted not in so_far.faults() and time.monotonic() - began < (ENOUGH if wanted else CONTROL):
+                so_far = await _round(on, drill, writer, tell)
+        who, found = mutant.name if mutant else "unchanged", {kind: len(all_) for kind, all_ in so_far.faults().items()}
+        took, returns = round(time.monotonic() - began, 1), summary(so_far.recoveries)
+        return Drilled(who, name, wanted, found, len(on.notes.kills), took, returns)
 
 
 def _at_once() -> asyncio.Event:
@@ -192,12 +200,12 @@ def _at_once() -> asyncio.Event:
     return enough
 
 
-async def _round(on: Stage, drill: Drill, writer: Writer, tell: Teller) -> dict[str, int]:
-    """Make trouble while documents are written; when all is quiet, count what is found."""
+async def _round(on: Stage, drill: Drill, writer: Writer, tell: Teller) -> Judgement:
+    """Make trouble while documents are written; when all is quiet, judge all rounds so far."""
     enough = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.write(drill.pace, 0, enough))
         await asyncio.gather(play(on, drill.acts, tell), asyncio.sleep(WRITING))
         enough.set()
     await settled(on, tell, PATIENCE)
-    return {kind: len(names) for kind, names in (await judged(on)).faults().items()}
+    return await judged(on)

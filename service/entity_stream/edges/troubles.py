@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from aiokafka import errors
 
 log = structlog.get_logger("entity_stream.kafka")
 
 LOOK_AGAIN = 5.0
 """Seconds between two tries while an operator has to mend something."""
+
+SOON = 0.25
+"""Seconds between two tries while a topic has no leader: that mends itself, often as soon as a broker is back."""
 
 PATIENCE = 5.0
 """Seconds that brokers may take to acknowledge before we say that we wait for them."""
@@ -20,6 +24,7 @@ class Troubles:
 
     def __init__(self) -> None:
         self._told: dict[object, str] = {}
+        self._logged: dict[str, float] = {}  # when
 
     @property
     def first(self) -> str | None:
@@ -38,10 +43,13 @@ class Troubles:
             self._told.pop(this, None)
 
     async def sit_out(self, topic: str, error: Exception) -> None:
-        """Wait a little for an operator, and say what for."""
+        """Wait a little for an operator, or for a leader, and say what for."""
         with self.telling(f"topic '{topic}' cannot be written: {error!r}", after=0.0):
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(SOON if isinstance(error, errors.LeaderNotAvailableError) else LOOK_AGAIN)
 
     def _tell(self, this: object, trouble: str) -> None:
         self._told[this] = trouble
-        log.warning("publish.blocked", reason=trouble)
+        now = asyncio.get_running_loop().time()
+        if now - self._logged.get(trouble, -LOOK_AGAIN) >= LOOK_AGAIN:
+            self._logged[trouble] = now
+            log.warning("publish.blocked", reason=trouble)
