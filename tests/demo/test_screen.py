@@ -4,6 +4,8 @@ import json
 from collections import Counter
 
 from entity_stream.core.messages import Message
+from entity_stream.demo.feeder import Place
+from entity_stream.demo.run import place_of
 from entity_stream.demo.screen import SHOWN, Palette, annotated, not_sent, rejected, summary
 
 TEXT = "🚨 payments-api is down"
@@ -87,3 +89,12 @@ def test_a_dead_letter_says_why() -> None:
     assert (
         rejected(Message("dead", b"\xffkey", b"?", headers)).plain == "\ufffdkey  dead letter  invalid-json: not JSON\n"
     )
+
+
+def test_what_others_write_into_the_broker_is_passed_over() -> None:
+    """Any client may: what is no outcome of ours has no place among the documents."""
+    for foreign in (b"hello", b"", b'{"source":{"partition":"x","offset":1}}', None):
+        assert place_of(Message("entities", None, foreign, ()), is_letter=False) is None
+        assert place_of(Message("letters", None, foreign, ()), is_letter=True) is None
+    ours = b'{"source":{"partition":3,"offset":1}}'
+    assert place_of(Message("entities", None, ours, ()), is_letter=False) == Place(3, 1)

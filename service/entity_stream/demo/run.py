@@ -140,7 +140,8 @@ class Demo:
     def _show(self, record: ConsumerRecord[bytes, bytes]) -> None:
         message = Message(record.topic, record.key, record.value, tuple(record.headers))
         is_letter = record.topic == TOPICS.dead_letter
-        if (known := self._tally.settled(_place(message, is_letter=is_letter), rejected=is_letter)) is None:
+        place = place_of(message, is_letter=is_letter)
+        if place is None or (known := self._tally.settled(place, rejected=is_letter)) is None:
             return
         fed, seconds = known
         if self._options.as_json:
@@ -206,11 +207,15 @@ def _setup(bootstrap: str, engine_port: int, http_port: int) -> Setup:
     )
 
 
-def _place(message: Message, *, is_letter: bool) -> Place:
-    if is_letter:
-        headers = dict(message.headers)
-        return Place(int(headers["entity-stream-partition"] or 0), int(headers["entity-stream-offset"] or 0))
-    source = msgspec.json.decode(message.value or b"", type=_Outcome).source
+def place_of(message: Message, *, is_letter: bool) -> Place | None:
+    """Tell which input an outcome is of; None for what is none of ours: any client may write into this broker."""
+    try:
+        if is_letter:
+            headers = dict(message.headers)
+            return Place(int(headers["entity-stream-partition"] or 0), int(headers["entity-stream-offset"] or 0))
+        source = msgspec.json.decode(message.value or b"", type=_Outcome).source
+    except (msgspec.DecodeError, KeyError, ValueError):
+        return None
     return Place(source.partition, source.offset)
 
 

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     kafka_group: Group = "entity-stream"
     """The consumer group. All replicas of one service share it."""
     kafka_group_instance_id: Member | None = None
-    """A name that survives restarts makes membership static. In Kubernetes the pod's is the default; none: no name."""
+    """A name that survives restarts makes membership static. In Kubernetes the pod's, unless this is the word none."""
     kafka_session_timeout: Annotated[Seconds, Field(ge=6, le=1_800)] = 45.0
     """Silence after which the broker gives a replica's partitions to others."""
     kafka_transactional_id_prefix: Member = "entity-stream"
@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     """The authorities that may vouch for the endpoint; without it those that the system trusts."""
 
     delivery: Delivering = "at_least_once"
-    """After a crash some outcomes come again: at_least_once; none: exactly_once, for readers of what is committed."""
+    """What a crash may repeat: some outcomes (at_least_once), or none to readers of committed ones (exactly_once)."""
     order: Ordering = "key"
     """What keeps its order within an input partition."""
     window: Annotated[Count, Field(ge=1, le=10_000)] = 64
