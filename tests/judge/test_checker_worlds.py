@@ -14,6 +14,7 @@ from msgspec import structs
 from tests.judge.books import Event, Poll, Submit
 from tests.judge.case import Blow, Evidence, Outcome, Shock
 from tests.judge.checker import Mode, check
+from tests.judge.excuses import AFTERMATH
 from tests.judge.findings import TOLERATED
 from tests.judge.worlds import World, random_inputs
 
@@ -155,6 +156,8 @@ def double_billed(evidence: Evidence, dice: Random) -> Planted:
     who = dice.choice(["nobody", "group", "brokers"])
     blow = dice.choice(get_args(Blow))
     shock = Shock(submit.at + 0.0005, f"{blow} of {who}", who, blow=blow)
+    if any(each.at <= submit.at <= (each.until or each.at) + AFTERMATH for each in evidence.shocks):
+        return planted, name  # brokers are just back: who loses partitions now could not commit what it was told
     return dice.choice([planted, shaken(planted, shock)]), name
 
 
