@@ -19,7 +19,11 @@ from tests.judge.journeys import report
 WIDTH = 120
 
 MOST_AGAIN = 0.005
-"""The part of all inputs that crashes may cost a second bill."""
+"""Of all inputs, how many may be billed again because of a crash."""
+FEW = 20_000
+"""Inputs below which that is no measure: one kill in the middle of a burst costs a batch or two."""
+A_KILL = 10
+"""Documents that a kill may cost there."""
 
 
 def told(judgement: Judgement, wishes: Wishes, *, colour: bool) -> str:
@@ -118,11 +122,17 @@ def _odd(what: str) -> Text:
     return Text(f"odd: {what}", "bold red")
 
 
+def _allowed(judgement: Judgement) -> float:
+    """Say what part that may be."""
+    inputs = max(1, len(judgement.evidence.inputs))
+    return max(MOST_AGAIN, A_KILL * len(judgement.kills) / inputs) if inputs < FEW else MOST_AGAIN
+
+
 def _verdict(judgement: Judgement, wishes: Wishes) -> list[Text]:
     """Say why a run without fault is not good all the same."""
-    kills, dear = len(judgement.kills), _dear(judgement)
+    kills, dear, allowed = len(judgement.kills), _dear(judgement), _allowed(judgement)
     reasons = {
         f"only {kills} of {wishes.kills} kills struck in full work: this proves too little": kills < wishes.kills,
-        f"crashes have cost {dear:.2%} of all inputs a second bill: {MOST_AGAIN:.1%} are allowed": dear > MOST_AGAIN,
+        f"crashes have cost {dear:.2%} of all inputs a second bill: {allowed:.1%} are allowed": dear > allowed,
     }
     return [Text(reason, "bold red") for reason, holds in reasons.items() if holds]
