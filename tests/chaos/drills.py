@@ -6,7 +6,7 @@ so it is never one that a moment more would have undone.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -143,7 +143,7 @@ class Drilled(Struct, frozen=True):
     @property
     def good(self) -> bool:
         """Whether what should be found was found."""
-        return self.wanted in self.found if self.wanted else not self.found
+        return _is_found(self.wanted, self.found) if self.wanted else not self.found
 
     def __str__(self) -> str:
         what = f"{self.name} in the drill '{self.drill}': {self.words()}, after {self.kills} kills and {self.seconds} s"
@@ -186,11 +186,15 @@ async def _drilled(mutant: Mutant | None, name: str, brokers: Cluster, folder: P
         async with beside(on.nurse(tell)):
             await on.start_workers()
             so_far = await _round(on, drill, writer, tell)
-            while wanted not in so_far.faults() and time.monotonic() - began < (ENOUGH if wanted else CONTROL):
+            while not _is_found(wanted, so_far.faults()) and time.monotonic() - began < (ENOUGH if wanted else CONTROL):
                 so_far = await _round(on, drill, writer, tell)
         who, found = mutant.name if mutant else "unchanged", {kind: len(all_) for kind, all_ in so_far.faults().items()}
         took, returns = round(time.monotonic() - began, 1), summary(so_far.recoveries)
         return Drilled(who, name, wanted, found, len(on.notes.kills), took, returns)
+
+
+def _is_found(wanted: str | None, found: Container[str]) -> bool:
+    return wanted is not None and any(kind in found for kind in wanted.split(" or "))
 
 
 def _at_once() -> asyncio.Event:

@@ -14,7 +14,9 @@ from msgspec import Struct
 PACKAGE: Final = Path(__file__).parents[2] / "service" / "entity_stream"
 MUTANTS: Final = Path(__file__).parent / "mutants"
 
-HEADER: Final = re.compile(r"Breaks: (?P<promise>.+)\nFound by: (?P<finding>[a-z_]+)\nTrouble: (?P<trouble>[a-z-]+)\n")
+HEADER: Final = re.compile(
+    r"Breaks: (?P<promise>.+)\nFound by: (?P<finding>[a-z_]+(?: or [a-z_]+)*)\nTrouble: (?P<trouble>[a-z-]+)\n"
+)
 FILE: Final = re.compile(r"^--- a/service/entity_stream/(\S+).*\n\+\+\+ b/service/entity_stream/\1.*\n", re.MULTILINE)
 HUNK: Final = re.compile(r"^@@ .*\n", re.MULTILINE)
 
@@ -38,7 +40,7 @@ class Mutant(Struct, frozen=True):
     promise: str
     """What it breaks, in words."""
     finding: str
-    """What the checker must find of it."""
+    """What the checker must find of it; where it strikes differs from run to run, one of several."""
     trouble: str
     """What brings it to light: the name of a drill."""
     hunks: tuple[Hunk, ...]
