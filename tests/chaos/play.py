@@ -109,9 +109,7 @@ async def leave(stage: Stage, number: int, tell: Teller) -> None:
         stage.notes.odd(f"{life.key} did not end within {LEAVING:g} s of SIGTERM", tell)
         await stage.workers[number].kill()
         return
-    too_young = code == -signal.SIGTERM and not life.has_said(
-        "serve.listening"
-    )  # to listen for signals
+    too_young = code == -signal.SIGTERM and not life.has_said("serve.listening")  # to listen for signals
     if code and not too_young:
         stage.notes.odd(f"{life.key} ended with exit code {code} after SIGTERM", tell)
 
