@@ -133,9 +133,7 @@ class Calls:
         if resumed:
             vigil, pause = Vigil(now() - usual, self._plan.overdue), 0.0
         while True:
-            until = now() + pause
-            while (left := until - now()) > 0 and self._wanted(Operation.POLL, batch):
-                await heard(self._news, left)
+            await self._rest(Operation.POLL, batch, now() + pause)
             if not await self._turn(Operation.POLL, batch):
                 return None
             asked = now()
@@ -186,14 +184,17 @@ class Calls:
             if wait := self._held_up(operation, batch):
                 await heard(self._news, wait)
                 continue
-            slot = now() + self._quota.reserve(now())
-            while (wait := slot - now()) > 0 and self._wanted(operation, batch):
-                await heard(self._news, wait)
+            await self._rest(operation, batch, now() + self._quota.reserve(now()))
             if operation is Operation.SUBMIT and not await self._tenures.proven(batch):
                 return False
             if self._wanted(operation, batch) and not self._held_up(operation, batch):
                 return self._gates[operation].enter(now())
         return False
+
+    async def _rest(self, operation: Operation, batch: Batch, until: float) -> None:
+        """Wait for a time, as long as there is something to call for."""
+        while (left := until - now()) > 0 and self._wanted(operation, batch):
+            await heard(self._news, left)
 
     def _held_up(self, operation: Operation, batch: Batch) -> float:
         """Seconds until it is worth while to ask for a slot, if there is no news before."""

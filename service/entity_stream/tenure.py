@@ -69,16 +69,20 @@ class Tenure:
 
     def finish(self, outcome: Outcome) -> None:
         """Take an outcome; it is settled when its turn comes, and there is room to say so."""
-        if not self.progress.admits(outcome.record.offset):
+        if self.progress.admits(outcome.record.offset):
+            self._release(outcome)
+        else:
             self._deferred.append(outcome)
-        elif released := self._lanes.release(outcome):
+
+    def _release(self, outcome: Outcome) -> None:
+        if released := self._lanes.release(outcome):
             self._ready += released
             self._wake.set()
 
     def _finish_deferred(self) -> None:
         self._deferred.sort(key=lambda outcome: outcome.record.offset)
         while self._deferred and self.progress.admits(self._deferred[0].record.offset):
-            self.finish(self._deferred.pop(0))
+            self._release(self._deferred.pop(0))
 
     @property
     def defers(self) -> bool:

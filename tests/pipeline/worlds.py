@@ -75,7 +75,7 @@ class Log:
         """Tell of an offset whether the last commit says that it is finished."""
         position, metadata = self.committed[index], self.journals[index]
         said = journal.read(metadata, position) if metadata else journal.Journal(position, position)
-        open_ = {*journal.offsets(said.unfinished), *(offset for job in said.jobs for offset in job.pending())}
+        open_ = said.owed()
         return lambda offset: offset < said.end and offset not in open_
 
     def named(self, index: int) -> dict[int, str]:

@@ -77,6 +77,10 @@ class Journal(Struct, frozen=True):
     """In order, apart from each other, all within position and end."""
     jobs: tuple[Trace, ...] = ()
 
+    def owed(self) -> set[int]:
+        """Gather the offsets that are known to be unsettled: unfinished, or pending in a job."""
+        return {*offsets(self.unfinished), *(offset for job in self.jobs for offset in job.pending())}
+
 
 def mark(resource: str) -> int:
     """Mark a resource in four bytes: its name may be long."""
@@ -113,8 +117,7 @@ def without_strangers(journal: Journal, marks: Container[int]) -> Journal:
 
 def unsettled(journal: Journal, stop: int) -> int:
     """Count the offsets from the position up to `stop` that nobody has settled, as far as the journal knows."""
-    owed = {*offsets(journal.unfinished), *(offset for job in journal.jobs for offset in job.pending())}
-    return sum(offset < stop for offset in owed) + max(0, stop - max(journal.position, journal.end))
+    return sum(offset < stop for offset in journal.owed()) + max(0, stop - max(journal.position, journal.end))
 
 
 # writing
