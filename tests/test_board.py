@@ -17,6 +17,7 @@ from entity_stream.core.quota import Operation
 from entity_stream.core.watchdog import patience
 from entity_stream.pipeline import Line
 from entity_stream.plan import Plan, Vitals
+from entity_stream.ports import Lease, unlimited
 from tests import virtual_time
 from tests.pipeline.worlds import Endpoint, Faults, Log, LogSource
 
@@ -52,8 +53,8 @@ class Hanging(Edge):
         await self.go.wait()
         return True
 
-    async def prove(self) -> bool:
-        return True
+    async def prove(self) -> Lease | None:
+        return unlimited
 
 
 def told(logs: Sequence[Mapping[str, Any]], event: str) -> list[Mapping[str, Any]]:

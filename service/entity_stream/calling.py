@@ -19,7 +19,7 @@ from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park,
 from entity_stream.core.vigil import Solitude, Vigil
 from entity_stream.moments import heard, now
 from entity_stream.plan import Plan
-from entity_stream.ports import Language
+from entity_stream.ports import Language, Lease, unlimited
 from entity_stream.tenures import Grant, Tenures
 
 SECOND_OPINION = 5.0
@@ -88,10 +88,10 @@ class Calls:
         """
         solitude = Solitude(ALONE)
         for attempt in count():
-            if not await self._turn(Operation.SUBMIT, grant.batch):
+            if not (lease := await self._turn(Operation.SUBMIT, grant.batch)):
                 break
             grant, sent = self._tenures.ours(grant), now()  # right before the request: a revoke may have come meanwhile
-            match await self._ask(grant):
+            match await self._ask(grant, lease):
                 case Done(job):
                     return Submitted(job, grant.batch, sent)
                 case Halve() as refusal:
@@ -107,9 +107,9 @@ class Calls:
         grant.give_back()
         return None
 
-    async def _ask(self, grant: Grant) -> SubmitVerdict:
+    async def _ask(self, grant: Grant, lease: Lease) -> SubmitVerdict:
         with grant.asking():
-            verdict = await self._language.submit(grant.batch)
+            verdict = await self._language.submit(grant.batch, lease)
             if isinstance(verdict, Done):
                 grant.name(verdict.value)
                 self._heard(Operation.SUBMIT)
@@ -175,8 +175,8 @@ class Calls:
             self.wake()
         gate.open()
 
-    async def _turn(self, operation: Operation, batch: Batch) -> bool:
-        """Wait until the operation may be called; False when there is nothing to call for any more.
+    async def _turn(self, operation: Operation, batch: Batch) -> Lease | None:
+        """Wait until the operation may be called; None when there is nothing to call for any more.
 
         Trouble may begin while we wait for a slot. No document is paid for by who is no longer a member of the group.
         """
@@ -185,11 +185,13 @@ class Calls:
                 await heard(self._news, wait)
                 continue
             await self._rest(operation, batch, now() + self._quota.reserve(now()))
-            if operation is Operation.SUBMIT and not await self._tenures.proven(batch):
-                return False
+            lease = unlimited if operation is Operation.POLL else await self._tenures.proven(batch)
+            if not lease:
+                break
             if self._wanted(operation, batch) and not self._held_up(operation, batch):
-                return self._gates[operation].enter(now())
-        return False
+                self._gates[operation].enter(now())
+                return lease
+        return None
 
     async def _rest(self, operation: Operation, batch: Batch, until: float) -> None:
         """Wait for a time, as long as there is something to call for."""

@@ -48,11 +48,20 @@ class Source(Protocol):
         ...
 
 
+Lease = Callable[[], bool]
+"""Tells whether what is ours is still ours, as far as the last proof goes: asked right before the bytes are sent."""
+
+
+def unlimited() -> bool:
+    """Be the lease of what is not anybody's."""
+    return True
+
+
 class Language(Protocol):
     """The analyze endpoint. Trouble is a verdict, never an exception."""
 
-    async def submit(self, batch: Batch) -> SubmitVerdict:
-        """Hand a batch over as one job: one request, one answer."""
+    async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
+        """Hand a batch over as one job: one request, one answer. Nothing is sent once the lease has ended."""
         ...
 
     async def poll(self, job: Job, batch: Batch) -> PollVerdict:
@@ -70,9 +79,10 @@ class Ledger(Protocol):
         of this partition may do anything. Broker trouble is waited out. Raises only what must end the run.
         """
 
-    async def prove(self) -> bool:
-        """Tell whether we are still a member of the group; if not, what is ours is about to be taken from us.
+    async def prove(self) -> Lease | None:
+        """Prove that we are still a member of the group; None: what is ours is about to be taken from us.
 
-        A fresh proof costs nothing; an old one is renewed, which waits for the brokers.
+        A fresh proof costs nothing; an old one is renewed, which waits for the brokers. What rests on it must not begin
+        after the lease has ended: a process may be stopped at any time, and wake when the group has gone on.
         """
         ...

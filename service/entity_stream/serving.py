@@ -21,7 +21,7 @@ from entity_stream.edges import admin, language_http
 from entity_stream.edges.health import serve_health
 from entity_stream.edges.kafka_connection import connected
 from entity_stream.edges.kafka_ledger import KafkaLedger
-from entity_stream.edges.kafka_membership import Membership, reach
+from entity_stream.edges.kafka_membership import Membership
 from entity_stream.edges.kafka_source import KafkaSource, new_consumer
 from entity_stream.edges.kafka_transactions import TransactionalLedger
 from entity_stream.edges.language_http import HttpLanguage
@@ -84,7 +84,7 @@ async def serve(setup: Setup, stop: asyncio.Event, announce: Callable[[str], Non
     """Serve until the stop; `announce` is given the address of metrics and probes."""
     metrics = Metrics()
     async with language_http.connect(setup.language, setup.plan.window * 2) as transport:
-        watched = WatchedLanguage(HttpLanguage(transport, setup.language, metrics, reach(setup.kafka.session_timeout)))
+        watched = WatchedLanguage(HttpLanguage(transport, setup.language, metrics))
         board = Board(watched, patience(setup.language.timeout, setup.plan.window, setup.plan.calls_per_minute))
         where = setup.watch
         async with serve_health(where.host, where.port, metrics.registry, board.unready, board.stalled) as address:

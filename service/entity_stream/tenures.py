@@ -16,7 +16,7 @@ from entity_stream.core.ordering import Order
 from entity_stream.core.probe import PROBE
 from entity_stream.core.progress import Entry
 from entity_stream.moments import now
-from entity_stream.ports import Claim, Ledger
+from entity_stream.ports import Claim, Lease, Ledger
 from entity_stream.tenure import Tenure
 
 LOOK = 0.05
@@ -173,8 +173,8 @@ class Tenures:
             self._waiting -= waiting
         return None
 
-    async def proven(self, batch: Batch) -> bool:
-        """Tell whether what is ours is ours to the brokers too, once what we have submitted of it is committed."""
+    async def proven(self, batch: Batch) -> Lease | None:
+        """Prove that what is ours is ours to the brokers too, once what we have submitted of it is committed."""
         partitions = {document.record.partition for document in batch}
         while any(self._held[each].dark() for each in partitions & self._held.keys()):  # noqa: ASYNC110 (many things end it)
             await asyncio.sleep(LOOK)

@@ -16,7 +16,7 @@ from aiokafka.protocol.group import HeartbeatRequest
 from entity_stream.core.messages import Topics
 from entity_stream.core.model import Deleted, Outcome, Partition, Record
 from entity_stream.edges.kafka_ledger import KafkaLedger
-from entity_stream.edges.kafka_membership import Membership, Standing, freshness, heartbeat, reach
+from entity_stream.edges.kafka_membership import Membership, Standing, freshness, heartbeat, term
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.ports import StartAgain
 from tests import virtual_time
@@ -252,11 +252,33 @@ def test_a_proof_is_asked_for_after_a_lull_only() -> None:
     virtual_time.run(main())
 
 
-@pytest.mark.parametrize(("session", "good_for"), [(1.0, 0.3), (6.0, 1.8), (10.0, 3.0), (45.0, 33.0), (600.0, 588.0)])
-def test_a_proof_is_stale_before_anything_can_go_wrong(session: float, good_for: float) -> None:
-    """Acted upon at the last moment, it leaves time for two heartbeats, and for a request to get its connection."""
-    assert freshness(session) == pytest.approx(good_for)
-    assert session - freshness(session) == pytest.approx(2 * heartbeat(session) + 2 * reach(session))
+@pytest.mark.parametrize(("session", "holds_for"), [(1.0, 0.8), (6.0, 4.8), (10.0, 8.0), (45.0, 43.0), (600.0, 598.0)])
+def test_a_lease_ends_before_anything_can_go_wrong(session: float, holds_for: float) -> None:
+    """It leaves time for two heartbeats, and half of it is left when anything begins."""
+    assert term(session) == pytest.approx(holds_for) == session - 2 * heartbeat(session)
+    assert freshness(session) == pytest.approx(holds_for / 2)
+
+
+def test_a_lease_ends_with_its_time_or_with_the_standing() -> None:
+    """Who was stopped for longer than its term, or is known as another by now, may not act upon it."""
+
+    async def main() -> None:
+        world = World()
+        lease = await world.ledger.prove()
+        assert lease
+        assert lease()
+        world.now += term(SESSION)
+        assert lease()
+        world.now += 0.1
+        assert not lease()
+        renewed = await world.ledger.prove()
+        assert renewed
+        assert renewed()
+        assert not lease()
+        world.group.generation = 8
+        assert not renewed()
+
+    virtual_time.run(main())
 
 
 def test_a_proof_under_another_generation_proves_nothing() -> None:

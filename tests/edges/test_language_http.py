@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 
 from entity_stream.core.model import Annotated, Document, Job, Partition, Record
 from entity_stream.core.verdict import Again, Done, Freeze, Halve, Park, Running, Wait
-from entity_stream.edges.language_http import LARGEST_ANSWER, HttpLanguage, connect
+from entity_stream.edges.language_http import LARGEST_ANSWER, OVERDUE, HttpLanguage, connect
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.plan import LanguageEndpoint
+from entity_stream.ports import unlimited
 from tests.edges.endpoint import Answering, Endpoint, endpoint
 
 pytestmark = pytest.mark.asyncio
@@ -31,13 +32,13 @@ def batch(count: int) -> tuple[Document, ...]:
 
 @asynccontextmanager
 async def language(
-    answer: Answering, patience: float = 5.0, connections: int = 4, reach: float = 5.0
+    answer: Answering, patience: float = 5.0, connections: int = 4
 ) -> AsyncIterator[tuple[HttpLanguage, Endpoint, Metrics]]:
     async with endpoint(answer) as there:
         where = LanguageEndpoint(there.url, "secret-key", "incidents", "production", resource="test", timeout=patience)
         metrics = Metrics()
         async with connect(where, connections) as transport:
-            yield HttpLanguage(transport, where, metrics, reach), there, metrics
+            yield HttpLanguage(transport, where, metrics), there, metrics
 
 
 def answering(status: int, body: object = None, **headers: str) -> Answering:
@@ -68,7 +69,7 @@ async def test_an_answer_that_is_garbage_in_its_coding_is_waited_out(coding: str
         return web.Response(body=b"hello", headers={"Content-Encoding": coding})
 
     async with language(answer) as (there, _, _):
-        assert isinstance(await there.submit(batch(1)), Wait)
+        assert isinstance(await there.submit(batch(1), unlimited), Wait)
         assert isinstance(await there.poll(JOB, batch(1)), Wait)
 
 
@@ -76,7 +77,7 @@ async def test_a_submit_carries_the_key_and_takes_only_the_job_id_of_the_answer(
     """The job's id comes from operation-location; its host is not used."""
     location = {"operation-location": f"https://elsewhere.example/language/analyze-text/jobs/{JOB.id}?api-version=1"}
     async with language(answering(202, **location)) as (there, seen, _):
-        assert await there.submit(batch(2)) == Done(JOB)
+        assert await there.submit(batch(2), unlimited) == Done(JOB)
         assert seen.asked[0].headers["Ocp-Apim-Subscription-Key"] == "secret-key"
         assert seen.asked[0].path_qs == "/language/analyze-text/jobs?api-version=2023-04-01"
         sent = json.loads(seen.bodies[0])
@@ -139,7 +140,7 @@ async def test_every_refusal_of_a_submit_is_a_verdict(status: int, headers: dict
         seen,
         metrics,
     ):
-        assert isinstance(await there.submit(batch(1)), verdict)
+        assert isinstance(await there.submit(batch(1), unlimited), verdict)
         assert len(seen.asked) == 1
         counted = {"operation": "submit", "status": str(status)}
         assert metrics.registry.get_sample_value("entity_stream_calls_total", counted) == 1
@@ -174,7 +175,7 @@ async def test_no_connection_is_waited_out_and_bills_nothing() -> None:
         url = gone.url
     where, metrics = LanguageEndpoint(url, "secret-key", "incidents", "production"), Metrics()
     async with connect(where, connections=1) as transport:
-        verdict = await HttpLanguage(transport, where, metrics).submit(batch(1))
+        verdict = await HttpLanguage(transport, where, metrics).submit(batch(1), unlimited)
     assert isinstance(verdict, Wait)
     assert verdict.cause == f"cannot connect to {url.removeprefix('http://')}: Connection refused"
     assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 0
@@ -185,7 +186,7 @@ async def test_https_to_a_port_that_speaks_http_is_told_as_such() -> None:
     async with endpoint(answering(200)) as plain:
         where, metrics = LanguageEndpoint(plain.url.replace("http", "https"), "k", "p", "d"), Metrics()
         async with connect(where, connections=1) as transport:
-            verdict = await HttpLanguage(transport, where, metrics).submit(batch(1))
+            verdict = await HttpLanguage(transport, where, metrics).submit(batch(1), unlimited)
     assert isinstance(verdict, Wait)
     assert "is https spoken there?" in verdict.cause
 
@@ -198,29 +199,35 @@ async def test_an_answer_that_never_comes_is_waited_out_and_counts_as_possibly_b
         raise AssertionError
 
     async with language(hang, patience=0.2) as (there, _, metrics):
-        assert isinstance(await there.submit(batch(3)), Wait)
+        assert isinstance(await there.submit(batch(3), unlimited), Wait)
         assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 3
 
 
-async def test_who_gets_no_connection_gives_up_before_its_leave_to_submit_is_stale() -> None:
-    """However long an answer may take, a request that is not soon under way is not sent, and bills nothing."""
-    arrived, never = asyncio.Event(), asyncio.Event()
+async def test_who_gets_a_connection_when_the_lease_has_ended_sends_nothing() -> None:
+    """However long it waited for one, or was stopped, what may be another's by now is not sent, and bills nothing."""
+    arrived, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold(_: web.Request) -> web.Response:
         arrived.set()
-        await never.wait()
-        return web.Response()
+        await go_on.wait()
+        return web.Response(
+            status=202, headers={"operation-location": f"https://elsewhere.example/analyze-text/jobs/{JOB.id}"}
+        )
 
-    async with language(hold, patience=30.0, connections=1, reach=0.1) as (client, there, metrics):
-        holding = asyncio.create_task(client.submit(batch(1)))
+    async with language(hold, connections=1) as (client, there, metrics):
+        held = True
+        holding = asyncio.create_task(client.submit(batch(1), unlimited))
         await arrived.wait()
-        async with asyncio.timeout(10):
-            assert isinstance(await client.submit(batch(1)), Wait)
-        holding.cancel()
-        await asyncio.gather(holding, return_exceptions=True)
-        assert len(there.asked) == 1
+        waiting = asyncio.create_task(client.submit(batch(1), lambda: held))
+        await asyncio.sleep(0)
+        held = False
+        go_on.set()
+        assert await holding == Done(JOB)
+        assert await waiting == Wait(OVERDUE)
+        held = True
+        assert await client.submit(batch(1), lambda: held) == Done(JOB)
+        assert len(there.asked) == 2
         assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 0
-        never.set()
 
 
 async def test_a_connection_that_breaks_off_is_waited_out() -> None:
@@ -235,7 +242,7 @@ async def test_a_connection_that_breaks_off_is_waited_out() -> None:
         return response
 
     async with language(reset) as (there, _, metrics):
-        assert isinstance(await there.submit(batch(1)), Wait)
+        assert isinstance(await there.submit(batch(1), unlimited), Wait)
         assert isinstance(await there.poll(JOB, batch(1)), Wait)
         assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 1
 

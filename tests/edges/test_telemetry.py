@@ -6,6 +6,7 @@ import pytest
 
 from entity_stream.core.model import Outcome, Partition, Reason, Record, Rejected
 from entity_stream.edges.telemetry import MOST_REASONS, Metrics, ObservedLedger
+from entity_stream.ports import Lease, unlimited
 
 pytestmark = pytest.mark.asyncio
 
@@ -21,8 +22,8 @@ class Nowhere:
     async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> bool:
         return self._settles
 
-    async def prove(self) -> bool:
-        return True
+    async def prove(self) -> Lease | None:
+        return unlimited
 
 
 async def test_an_endpoint_that_makes_up_codes_does_not_fill_the_memory() -> None:

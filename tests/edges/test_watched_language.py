@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from entity_stream.core.model import Batch, Job, Reason
 from entity_stream.core.verdict import Done, Freeze, Halve, Park, PollVerdict, Running, SubmitVerdict, Wait
 from entity_stream.edges.watched_language import PATIENCE, WatchedLanguage
+from entity_stream.ports import Lease, unlimited
 from tests import virtual_time
 
 JOB = Job("1", "test")
@@ -20,7 +21,7 @@ class Scripted:
     def __init__(self, verdicts: Iterator[SubmitVerdict]) -> None:
         self._verdicts = verdicts
 
-    async def submit(self, batch: Batch) -> SubmitVerdict:
+    async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
         return next(self._verdicts)
 
     async def poll(self, job: Job, batch: Batch) -> PollVerdict:
@@ -33,7 +34,7 @@ def told(*verdicts: SubmitVerdict) -> tuple[list[str], list[str | None]]:
     async def main() -> list[str | None]:
         language, troubles = WatchedLanguage(Scripted(iter(verdicts))), []
         for _ in verdicts:
-            await language.submit(())
+            await language.submit((), unlimited)
             troubles.append(language.trouble)
             await asyncio.sleep(1)
         return troubles
@@ -70,7 +71,7 @@ def test_an_answered_poll_is_a_useful_answer() -> None:
 
     async def main() -> str | None:
         language = WatchedLanguage(Scripted(iter([Park("401")])))
-        await language.submit(())
+        await language.submit((), unlimited)
         await language.poll(JOB, ())
         return language.trouble
 

@@ -11,6 +11,7 @@ from entity_stream.core.model import Annotated, Batch, Job, Partition, Record
 from entity_stream.core.ordering import Order
 from entity_stream.core.verdict import Again, Park, PollVerdict, SubmitVerdict, Wait
 from entity_stream.plan import Plan
+from entity_stream.ports import Lease
 from tests import virtual_time
 from tests.pipeline.lives import CALM, PLAN, PLAN_FIELDS, World, calm_world, plain
 from tests.pipeline.worlds import TOPIC, Endpoint, Faults, Log, now
@@ -200,8 +201,8 @@ async def test_while_submits_are_parked_jobs_in_flight_come_home() -> None:
     world = calm_world(Log(plain(400)), duration=5.0)
     submit, gone = world.endpoint.submit, (2.0, 1_000.0)
 
-    async def parking(batch: Batch) -> SubmitVerdict:
-        return Park("404") if gone[0] <= now() < gone[1] else await submit(batch)
+    async def parking(batch: Batch, lease: Lease) -> SubmitVerdict:
+        return Park("404") if gone[0] <= now() < gone[1] else await submit(batch, lease)
 
     world.endpoint.submit = parking  # type: ignore[method-assign]
     async with asyncio.TaskGroup() as group:
@@ -222,9 +223,9 @@ async def test_halving_finds_one_poisoned_document_in_ten_further_calls() -> Non
     calls = []
     submit = world.endpoint.submit
 
-    async def counting(batch: Batch) -> SubmitVerdict:
+    async def counting(batch: Batch, lease: Lease) -> SubmitVerdict:
         calls.append(batch)
-        return await submit(batch)
+        return await submit(batch, lease)
 
     world.endpoint.submit = counting  # type: ignore[method-assign]
     await world.run_until(world.log.finished)

@@ -13,7 +13,7 @@ from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Batch, Job, Partition, Reason, Record, Rejected
 from entity_stream.core.ordering import Order
 from entity_stream.core.verdict import Again, Done, Judged, PollVerdict, SubmitVerdict
-from entity_stream.ports import Fetched
+from entity_stream.ports import Fetched, Lease, unlimited
 from entity_stream.tenure import DARK
 from entity_stream.tenures import Grant
 from tests.pipeline.lives import CALM, PLAN, World, calm_world, plain
@@ -28,8 +28,8 @@ def slowed(world: World, seconds: float) -> None:
     """Have the answer to a submit take its time on the way back."""
     submit = world.endpoint.submit
 
-    async def late(batch: Batch) -> SubmitVerdict:
-        verdict = await submit(batch)
+    async def late(batch: Batch, lease: Lease) -> SubmitVerdict:
+        verdict = await submit(batch, lease)
         await asyncio.sleep(seconds)
         return verdict
 
@@ -137,8 +137,8 @@ async def test_while_the_broker_is_away_nothing_more_is_submitted() -> None:
         assert max(at for at, _ in world.endpoint.submits) <= gone + DARK + 0.2
         world.ledger.away, world.ledger.prove = False, prove  # type: ignore[method-assign]
 
-    async def always() -> bool:
-        return True
+    async def always() -> Lease | None:
+        return unlimited
 
     await meanwhile(world, outage)
     world.assert_whole()

@@ -13,6 +13,7 @@ from entity_stream.core.probe import PROBE
 from entity_stream.core.trial import ALONE
 from entity_stream.core.verdict import Again, Done, Halve, Judged, PollVerdict, SubmitVerdict, Wait
 from entity_stream.plan import Plan
+from entity_stream.ports import Lease
 from tests.pipeline.lives import World, calm_world, plain
 from tests.pipeline.worlds import MODEL, Log, now
 
@@ -27,8 +28,8 @@ def refusing(world: World, wrong: Wrong) -> None:
     """Have every submit refused while something is wrong."""
     submit = world.endpoint.submit
 
-    async def refuse(batch: Batch) -> SubmitVerdict:
-        return Halve(NO) if wrong() else await submit(batch)
+    async def refuse(batch: Batch, lease: Lease) -> SubmitVerdict:
+        return Halve(NO) if wrong() else await submit(batch, lease)
 
     world.endpoint.submit = refuse  # type: ignore[method-assign]
 
@@ -111,11 +112,11 @@ async def test_a_batch_that_alone_gets_no_answer_is_divided() -> None:
     world = calm_world(Log(log), duration=2.0)
     submit, met = world.endpoint.submit, []
 
-    async def crash(batch: Batch) -> SubmitVerdict:
+    async def crash(batch: Batch, lease: Lease) -> SubmitVerdict:
         if any(document.text == "crashes the server" for document in batch):
             met.append(len(batch))
             return Wait("HTTP 500")
-        return await submit(batch)
+        return await submit(batch, lease)
 
     async def trickle() -> None:
         while not world.log.finished():
@@ -140,11 +141,11 @@ async def test_a_dead_endpoint_is_spared() -> None:
     calls: list[float] = []
     submit, over = world.endpoint.submit, HOUR
 
-    async def dead(batch: Batch) -> SubmitVerdict:
+    async def dead(batch: Batch, lease: Lease) -> SubmitVerdict:
         if now() < over:
             calls.append(now())
             return Wait("HTTP 503")
-        return await submit(batch)
+        return await submit(batch, lease)
 
     async def look() -> None:
         await asyncio.sleep(HOUR / 2)
@@ -182,8 +183,8 @@ async def test_batches_of_partitions_that_are_gone_try_no_gate() -> None:
     world = World(8, 3_000, odd=0.0)
     submit, over = world.endpoint.submit, 60.0
 
-    async def dead(batch: Batch) -> SubmitVerdict:
-        return Wait("HTTP 503") if now() < over else await submit(batch)
+    async def dead(batch: Batch, lease: Lease) -> SubmitVerdict:
+        return Wait("HTTP 503") if now() < over else await submit(batch, lease)
 
     async def rebalance() -> None:
         for _ in range(4):
@@ -243,10 +244,10 @@ async def test_a_deployment_that_breaks_during_a_trial_convicts_no_good_document
     world = calm_world(Log(log), duration=2.0)
     submit = world.endpoint.submit
 
-    async def break_down(batch: Batch) -> SubmitVerdict:
+    async def break_down(batch: Batch, lease: Lease) -> SubmitVerdict:
         if len(world.endpoint.submits) >= 2 and now() < 600:
             return Halve(NO)
-        return await submit(batch)
+        return await submit(batch, lease)
 
     world.endpoint.submit = break_down  # type: ignore[method-assign]
     await world.run_until(world.log.finished)
@@ -258,8 +259,8 @@ async def test_a_probe_that_an_outcast_could_not_ask_parks_nobody() -> None:
     world = calm_world(Log([*plain(1, text=b"poison"), *plain(30)[1:]]), duration=2.0)
     submit = world.endpoint.submit
 
-    async def given_up(batch: Batch) -> SubmitVerdict:
-        verdict = await submit(batch)
+    async def given_up(batch: Batch, lease: Lease) -> SubmitVerdict:
+        verdict = await submit(batch, lease)
         world.ledger.outcast = world.ledger.outcast or (isinstance(verdict, Halve) and now() < 1)
         return verdict
 
@@ -283,8 +284,8 @@ async def test_half_an_outage_rejects_no_document_that_stands_alone() -> None:
     world = calm_world(Log(plain(1_000)), plan=Plan(limits=limits, window=8, calls_per_minute=60_000), duration=1.0)
     submit = world.endpoint.submit
 
-    async def stumble(batch: Batch) -> SubmitVerdict:
-        return Wait("HTTP 503") if world.rng.random() < 0.5 else await submit(batch)
+    async def stumble(batch: Batch, lease: Lease) -> SubmitVerdict:
+        return Wait("HTTP 503") if world.rng.random() < 0.5 else await submit(batch, lease)
 
     world.endpoint.submit = stumble  # type: ignore[method-assign]
     await world.run_until(world.log.finished)

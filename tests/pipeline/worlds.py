@@ -27,7 +27,7 @@ from entity_stream.core.verdict import (
     SubmitVerdict,
     Wait,
 )
-from entity_stream.ports import Claim, Fetched, Release, StartAgain
+from entity_stream.ports import Claim, Fetched, Lease, Release, StartAgain
 
 TOPIC = "in"
 MODEL = Model("project", "deployment")
@@ -153,9 +153,11 @@ class Endpoint:
         """Forgive whoever was told to wait: a new process knows nothing of it."""
         self._frozen = {"submit": 0.0, "poll": 0.0}
 
-    async def submit(self, batch: Batch) -> SubmitVerdict:
+    async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
         assert batch
         assert len(batch) <= 25
+        if not lease():
+            return Wait("the lease has ended")
         if self.epochs is not None and batch is not PROBE:
             held = {d.record.partition for d in batch}
             assert all(self.epochs[p.index] == p.epoch for p in held), "submitted what is no longer ours"
@@ -282,11 +284,11 @@ class CheckingLedger:
         if self.lost:
             raise StartAgain
 
-    async def prove(self) -> bool:
+    async def prove(self) -> Lease | None:
         """While it is away nobody can tell; an outcast is told."""
         while self.away:
             await asyncio.sleep(0.1)
-        return not self.outcast
+        return None if self.outcast else lambda: not self.outcast
 
     def _publish(self, partition: Partition, outcomes: Sequence[Outcome]) -> None:
         settled = self._log.settled(partition.index)

@@ -12,6 +12,7 @@ from msgspec import structs
 from entity_stream.core import messages
 from entity_stream.core.model import Annotated, Batch, Document
 from entity_stream.core.verdict import Again, Done, PollVerdict, Wait
+from entity_stream.ports import unlimited
 from tests.edges.endpoint import endpoint as scripted
 from tests.judge.conditions import FaultName
 from tests.judge.process import Judge
@@ -28,7 +29,7 @@ async def _answer(endpoint: Judge, what: FaultName) -> tuple[PollVerdict, float,
     """Poll for a job whose answers are wrong; tell the verdict, the seconds it took, and the bytes that were held."""
     batch = _batch(f"bad {what}")
     async with at_work(endpoint, Log([])) as work:
-        accepted = await work.language.submit(batch)
+        accepted = await work.language.submit(batch, unlimited)
         assert isinstance(accepted, Done)
         began = time.monotonic()
         tracemalloc.start()

@@ -16,6 +16,7 @@ from entity_stream.edges.kafka_membership import Membership
 from entity_stream.edges.publishing import Outcast, Press, compose
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.edges.troubles import Troubles
+from entity_stream.ports import Lease
 
 log = structlog.get_logger("entity_stream.kafka")
 
@@ -46,9 +47,9 @@ class KafkaLedger:
     async def fence(self, places: Collection[TopicPartition]) -> None:
         """Do nothing: a commit says under which generation it was begun, and the group takes it under no other."""
 
-    async def prove(self) -> bool:
-        """Tell whether what we hold is ours."""
-        return await self._membership.prove()
+    async def prove(self) -> Lease | None:
+        """Prove that what we hold is ours."""
+        return await self._membership.lease()
 
     async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> bool:
         """Publish, have every outcome acknowledged, commit; False leaves it, and all that follows, to the next owner.

@@ -21,8 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
 
 from entity_stream.core.model import Partition
-from entity_stream.edges.language_http import REACH
-from entity_stream.ports import StartAgain
+from entity_stream.ports import Lease, StartAgain
 
 log = structlog.get_logger("entity_stream.kafka")
 
@@ -38,19 +37,18 @@ def heartbeat(session: float) -> float:
     return min(HEARTBEAT, session / 10)
 
 
-def reach(session: float) -> float:
-    """Seconds that a request to the endpoint may wait for a connection, and as many again to make one."""
-    return min(REACH, session / 4)
+def term(session: float) -> float:
+    """Seconds for which a lease holds, from when we asked for the proof it rests on.
+
+    The broker gives our partitions away a session after it last heard from us; or, when the group rebalances, a session
+    after that began, which we learn one heartbeat later, two at the most.
+    """
+    return session - 2 * heartbeat(session)
 
 
 def freshness(session: float) -> float:
-    """Seconds for which a proof that we are a member is good, from when we asked.
-
-    The broker gives our partitions away a session after it last heard from us; or, when the group rebalances, a session
-    after that began, which we learn one heartbeat later, two at the most. Whoever looks at a proof may wait for a free
-    connection and then for a new one before its request is on its way. What is left is safe to act upon.
-    """
-    return session - 2 * heartbeat(session) - 2 * reach(session)
+    """Seconds after which a proof is renewed before anything is begun: half of its term is left to act in."""
+    return term(session) / 2
 
 
 def boot_time() -> float:
@@ -95,7 +93,8 @@ class Membership:
 
     def __init__(self, consumer: AIOKafkaConsumer, session: float, clock: Callable[[], float] = boot_time) -> None:
         """Take part as `consumer` does. `session`: seconds of silence after which the group goes on without us."""
-        self._consumer, self._clock, self._fresh_for = consumer, clock, freshness(session)
+        self._consumer, self._clock = consumer, clock
+        self._fresh_for, self._term = freshness(session), term(session)
         self._under = NOBODY
         self._held: Collection[Partition] = ()
         self.positions: dict[Partition, int] = {}
@@ -157,6 +156,14 @@ class Membership:
         """
         async with self._proving:
             return self._is_fresh() or await self.confirm(self._under)
+
+    async def lease(self) -> Lease | None:
+        """Prove it, and return how long that holds."""
+        return self._leased() if await self.prove() else None
+
+    def _leased(self) -> Lease:
+        under, until = self._under, self._proven_at + self._term
+        return lambda: self.standing == under and self._clock() <= until
 
     def _is_fresh(self) -> bool:
         same = self._proven == self._under == self.standing

@@ -30,7 +30,7 @@ from entity_stream.edges.publishing import Letter, Outcast, Permitted, Press, co
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.edges.troubles import Troubles
 from entity_stream.plan import KafkaConnection
-from entity_stream.ports import StartAgain
+from entity_stream.ports import Lease, StartAgain
 
 log = structlog.get_logger("entity_stream.kafka")
 
@@ -111,9 +111,9 @@ class TransactionalLedger:
         press = Press(producer, self._topics, self._metrics, self._troubles, refuse_to_wait)
         return Writer(producer, press, self._connection.group, self._metrics)
 
-    async def prove(self) -> bool:
-        """Tell whether what we hold is ours. No transaction proves it: it does not say which member it is of."""
-        return await self._membership.prove()
+    async def prove(self) -> Lease | None:
+        """Prove that what we hold is ours. No transaction proves it: it does not say which member it is of."""
+        return await self._membership.lease()
 
     async def settle(self, partition: Partition, outcomes: Sequence[Outcome], position: int, journal: bytes) -> bool:
         """Settle in one transaction. One in which a message was refused is aborted, and another begun without it."""

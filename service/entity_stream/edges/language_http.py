@@ -37,6 +37,7 @@ from entity_stream.core.wire.runtime import JobState, encode_submit, job_path, s
 from entity_stream.core.wire.shapes import MOST_DOCUMENTS
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.plan import LanguageEndpoint
+from entity_stream.ports import Lease
 
 log = structlog.get_logger("entity_stream.language")
 
@@ -46,15 +47,10 @@ LARGEST_ANSWER = 8_000_000
 MOST_PAGES = 50
 """Pages of one result that are asked for: more than 25 documents can have, however short the pages."""
 
-REACH = 5.0
-"""Seconds in which a request must be under way: later, what it was allowed by may not hold any more."""
-
 UNANSWERED = (httpx.RequestError, aiohttp.ClientError)
 """What comes up instead of an answer; aiohttp's own where httpx has no name for it."""
 
-NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""After these the endpoint cannot have seen the request. httpx's own names do not tell: a connection that was
-refused and one that was lost in the middle both come as ConnectTimeout; what aiohttp said is their cause."""
+OVERDUE = "the proof that the documents are ours was too old when there was a connection"
 
 
 @asynccontextmanager
@@ -96,19 +92,16 @@ def _trust(endpoint: LanguageEndpoint) -> ssl.SSLContext:
 class HttpLanguage:
     """One Language resource."""
 
-    def __init__(
-        self, transport: httpx.AsyncBaseTransport, endpoint: LanguageEndpoint, metrics: Metrics, reach: float = REACH
-    ) -> None:
-        """`reach`: seconds in which a request must have a connection, and as many again to make one."""
+    def __init__(self, transport: httpx.AsyncBaseTransport, endpoint: LanguageEndpoint, metrics: Metrics) -> None:
+        """Call by way of a transport."""
         self._transport, self._endpoint, self._metrics = transport, endpoint, metrics
         self._submit_to = self._url(submit_path(endpoint.api_version))
         self._headers = headers_of(endpoint)
-        reach = min(reach, endpoint.timeout)
-        self._extensions = {"timeout": httpx.Timeout(endpoint.timeout, connect=reach, pool=reach).as_dict()}
+        self._extensions = {"timeout": httpx.Timeout(endpoint.timeout).as_dict()}
 
-    async def submit(self, batch: Batch) -> SubmitVerdict:
+    async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
         """Submit a batch as one job."""
-        body = encode_submit(batch, self._endpoint.project, self._endpoint.deployment)
+        body = LeasedBody(encode_submit(batch, self._endpoint.project, self._endpoint.deployment), lease)
         answer = await self._call(Operation.SUBMIT, "POST", self._submit_to, body)
         if possibly_billed(answer):
             self._metrics.count("possibly_billed", len(batch))
@@ -138,7 +131,7 @@ class HttpLanguage:
         return httpx.URL(self._endpoint.url + path)
 
     async def _call(
-        self, operation: Operation, method: str, url: httpx.URL, body: bytes | None = None
+        self, operation: Operation, method: str, url: httpx.URL, body: "LeasedBody | None" = None
     ) -> Answer | Silence:
         """Send one request; return what came back, or why nothing did."""
         try:
@@ -146,17 +139,19 @@ class HttpLanguage:
                 async with asyncio.timeout(self._endpoint.timeout):
                     answer: Answer | Silence = await self._exchange(method, url, body)
         except TimeoutError:
-            answer = Silence(f"no answer within {self._endpoint.timeout:g} s", sent=True)
+            answer = Silence(f"no answer within {self._endpoint.timeout:g} s", sent=bool(body and body.sent))
         except UNANSWERED as error:
-            answer = Silence(words(error), sent=not isinstance(error.__cause__, NOT_SENT))
+            kept = bool(body and body.kept)
+            answer = Silence(OVERDUE if kept else words(error), sent=bool(body and body.sent))
         status = str(answer.status) if isinstance(answer, Answer) else "silence"
         self._metrics.count("calls", operation=operation, status=status)
         if status == "429":
             self._metrics.count("throttled", operation=operation)
         return answer
 
-    async def _exchange(self, method: str, url: httpx.URL, body: bytes | None) -> Answer:
-        request = httpx.Request(method, url, headers=self._headers, content=body, extensions=self._extensions)
+    async def _exchange(self, method: str, url: httpx.URL, body: "LeasedBody | None") -> Answer:
+        headers = self._headers if body is None else body.headers(self._headers)
+        request = httpx.Request(method, url, headers=headers, stream=body, extensions=self._extensions)
         response = await self._transport.handle_async_request(request)
         try:
             read = await self._read(response)
@@ -174,6 +169,29 @@ class HttpLanguage:
                 log.warning("language.answer_too_large", read=size, status=response.status_code)
                 return b""
         return b"".join(chunks)
+
+
+class LeasedBody(httpx.AsyncByteStream):
+    """A body that is asked for when there is a connection, together with the head: the last moment to keep it."""
+
+    def __init__(self, body: bytes, lease: Lease) -> None:
+        self._body, self._lease = body, lease
+        self.sent = self.kept = False
+        """Whether the endpoint may have seen it, and whether the lease had ended.
+
+        httpx's names do not tell a connection that was refused from one that was lost: both come as ConnectTimeout.
+        """
+
+    def headers(self, headers: httpx.Headers) -> httpx.Headers:
+        """Add how long it is to the headers of every request."""
+        return httpx.Headers([*headers.raw, (b"Content-Length", str(len(self._body)).encode())])
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.kept = not self._lease()
+        if self.kept:
+            raise aiohttp.ClientConnectionError(OVERDUE)
+        self.sent = True
+        yield self._body
 
 
 def words(error: Exception) -> str:

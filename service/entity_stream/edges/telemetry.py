@@ -17,7 +17,7 @@ from entity_stream.core.model import Annotated, Batch, Job, Outcome, Partition, 
 from entity_stream.core.probe import PROBE, failure, passed
 from entity_stream.core.verdict import Again, Done, PollVerdict, SubmitVerdict
 from entity_stream.plan import Plan, Vitals
-from entity_stream.ports import Fetched, Language, Ledger, Release, Source
+from entity_stream.ports import Fetched, Language, Lease, Ledger, Release, Source
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 DOCUMENTS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 24.0, 25.0)
@@ -178,10 +178,10 @@ class ObservedLanguage:
     def __init__(self, language: Language, metrics: Metrics) -> None:
         self._language, self._metrics = language, metrics
 
-    async def submit(self, batch: Batch) -> SubmitVerdict:
+    async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
         """Pass on, and measure the batch that was taken."""
         now = asyncio.get_running_loop().time()
-        verdict = await self._language.submit(batch)
+        verdict = await self._language.submit(batch, lease)
         if batch is PROBE:
             self._count_probe(verdict)
         elif isinstance(verdict, Done):
@@ -231,7 +231,7 @@ class ObservedLedger:
         for kind, count in kinds.items():
             self._metrics.count("outcomes", count, outcome=kind)
 
-    async def prove(self) -> bool:
+    async def prove(self) -> Lease | None:
         """Pass on."""
         return await self._ledger.prove()
 

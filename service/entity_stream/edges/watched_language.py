@@ -10,7 +10,7 @@ import structlog
 from entity_stream.core.model import Batch, Job
 from entity_stream.core.probe import PROBE, failure, passed
 from entity_stream.core.verdict import Freeze, Park, PollVerdict, SubmitVerdict, Wait
-from entity_stream.ports import Language
+from entity_stream.ports import Language, Lease
 
 log = structlog.get_logger("entity_stream.language")
 
@@ -28,9 +28,9 @@ class WatchedLanguage:
         self.trouble: str | None = None
         """Why there has been no useful answer for a while."""
 
-    async def submit(self, batch: Batch) -> SubmitVerdict:
+    async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
         """Pass on, and watch."""
-        verdict = await self._language.submit(batch)
+        verdict = await self._language.submit(batch, lease)
         self._watch(verdict, batch)
         return verdict
 
