@@ -11,7 +11,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 help: ## say what each target does
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-# One virtual environment, two depths: what the demo needs, and all that developing needs.
+# One virtual environment, three depths: what the demo needs, all that developing needs, and the peers of the bench.
 # A stamp is as new as the lock it was installed from, so a second run installs nothing.
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Entity Stream needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
@@ -30,6 +30,11 @@ help: ## say what each target does
 	@$(PIP) install --require-hashes --requirement requirements/dev.lock
 	@touch $@
 
+.venv/bench: requirements/bench.lock .venv/dev
+	@echo "installing what the bench compares with" >&2
+	@$(PIP) install --require-hashes --requirement requirements/bench.lock
+	@touch $@
+
 # With job control, Ctrl-C on a terminal reaches the demo alone: it drains and exits 0, and make with it.
 demo: .venv/demo ## broker, engine and service on this machine; ARGS="--help" tells what it takes
 	@bash -c '[ ! -t 0 ] || set -m; "$$0" demo "$$@"; exit $$?' $(BIN)/entity-stream $(ARGS)
@@ -43,7 +48,7 @@ chaos: .venv/dev ## real processes, killed and stopped while the judge keeps boo
 mutants: .venv/dev ## planted bugs that the chaos has to find, each in a copy of the package; ARGS="NAME ..."
 	$(BIN)/python -m tests.chaos --mutants $(ARGS)
 
-bench: .venv/dev ## throughput, CPU and memory beside a plain loop, in one run; ARGS="--help"
+bench: .venv/bench ## throughput, quota, CPU and memory beside the peers, in one run; ARGS="--help"
 	$(BIN)/python -m tests.bench $(ARGS)
 
 lint: .venv/dev ## format, lint rules and strict types
@@ -61,6 +66,9 @@ lock: ## pin every dependency anew, with hashes; needs uv
 	  pyproject.toml requirements/build.in
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-annotate --quiet --upgrade --custom-compile-command "make lock" --extra dev --constraint requirements/demo.lock --output-file requirements/dev.lock \
+	  pyproject.toml requirements/build.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --quiet --upgrade --custom-compile-command "make lock" --extra bench --constraint requirements/dev.lock --output-file requirements/bench.lock \
 	  pyproject.toml requirements/build.in
 
 clean: ## remove what the other targets made
