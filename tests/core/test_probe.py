@@ -46,7 +46,7 @@ def test_a_probe_without_entities_says_why(verdict: SubmitVerdict | PollVerdict,
 
 def test_an_annotated_probe_has_passed() -> None:
     """Entities or none: the model has read it."""
-    verdict = Done(Judged((Annotated(RECORD, "probe", (), Model("p", "d")),), ()))
+    verdict = Done(Judged((Annotated(RECORD, "probe", (), Model("p", "d")),), (), annotates=True))
     assert passed(verdict)
     assert failure(verdict) is None
 

@@ -238,6 +238,8 @@ def test_judging_matches_by_id() -> None:
     assert annotated.model == Model("P", "D")
     assert rejected == Rejected(refused.record, Reason("InvalidDocument", "about InvalidDocument"))
     assert judged.missing == (forgotten,)
+    assert judged.annotates
+    assert judge((refused,), [page]).annotates, "another's document was read, so the model works"
 
 
 def test_an_error_without_words_rejects_all_the_same() -> None:

@@ -360,6 +360,22 @@ async def test_an_inherited_job_that_rejects_is_believed_where_another_of_its_ti
     world.assert_whole()
 
 
+async def test_what_a_shared_job_rejects_is_believed_where_it_annotated_what_another_owns_now() -> None:
+    """Nothing is paid again for a document that is at fault, because the good ones of its job were others' by then."""
+    good = [Record(Partition(TOPIC, 0), offset, None, b'{"text":"all is well"}') for offset in range(12)]
+    bad = [Record(Partition(TOPIC, 1), offset, None, b'{"text":"refused"}') for offset in range(12)]
+    world = calm_world(Log([*good, *bad]), duration=5.0)
+
+    async def share() -> None:
+        await asyncio.sleep(3.0)
+        assert len(world.endpoint.submits) == 1
+        await world.source.rebalance([1])
+
+    await meanwhile(world, share)
+    assert len(world.endpoint.submits) == 1
+    world.assert_whole()
+
+
 async def test_a_revoke_during_a_stop_waits_for_what_the_stop_lets_go() -> None:
     """A rolling update does both at once: the group goes on only when the last settle has ended."""
     world = calm_world(Log(plain(200)), plan=msgspec.structs.replace(PLAN, drain_for=0.0), duration=50.0)

@@ -142,6 +142,7 @@ class Endpoint:
         self._spared: dict[str, int] = defaultdict(int)  # faults that a document has suffered
         self.submits: list[tuple[float, Batch]] = []
         self.probes: list[tuple[float, Batch]] = []
+        self._batches: dict[str, Batch] = {}
         self.polls: dict[str, int] = defaultdict(int)
         self.under_way = self.peak = 0
         self.good: dict[str, str] = {}  # the job that is paid for and may bring the result, per document
@@ -169,6 +170,7 @@ class Endpoint:
         job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(told)}", "default")
         told.append((now(), batch))
         self.ends[job.id] = now() + self._duration()
+        self._batches[job.id] = batch
         if self._rng.random() < self._faults.silence:
             return Wait("silence")
         if batch is not PROBE:
@@ -202,9 +204,11 @@ class Endpoint:
             return Again("InternalServerError: failed", certain=certain)
         missing = tuple(d for d in batch if self._rng.random() < self._faults.missing and self._spare((d,)))
         self._fail(missing)
-        if all(d.text == "refused" for d in batch if d not in missing):
+        annotates = any(d.text != "refused" for d in self._batches[job.id] if d not in missing)
+        if not annotates:
             self._fail(batch)  # nobody need believe that
-        return Done(Judged(tuple(self._outcome(d.record, d.text, d.id) for d in batch if d not in missing), missing))
+        outcomes = tuple(self._outcome(d.record, d.text, d.id) for d in batch if d not in missing)
+        return Done(Judged(outcomes, missing, annotates=annotates))
 
     def _outcome(self, record: Record, text: str, name: str) -> Outcome:
         if text == "refused":

@@ -73,11 +73,8 @@ class Judged(Struct, frozen=True):
     """When the job was, in seconds since 1970 by the API's own clock."""
     ended: float = -math.inf
     """When it last changed, likewise."""
-
-    @property
-    def annotates(self) -> bool:
-        """Tell whether the model has read anything: what it rejects beside that is at fault."""
-        return any(isinstance(outcome, Annotated) for outcome in self.outcomes)
+    annotates: bool = False
+    """Whether the model has read anything, be it another's document: what it rejects beside that is at fault."""
 
 
 SubmitVerdict = Done[Job] | Wait | Freeze | Halve | Park
@@ -262,6 +259,7 @@ def judge(batch: Batch, pages: Sequence[JobState]) -> Judged:
         missing=tuple(document for document, outcome in judged if outcome is None),
         created=max((page.created.timestamp() for page in pages if page.created), default=math.inf),
         ended=max((page.last_updated.timestamp() for page in pages if page.last_updated), default=-math.inf),
+        annotates=any(page.entities for page in pages),
     )
 
 
