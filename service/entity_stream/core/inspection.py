@@ -71,7 +71,7 @@ class Inspection(Struct, frozen=True, rename="camel"):
 def inspect(topic: str, partition: int, commit: Commit | None, log: Log | None, resource: str) -> Inspection:
     """Tell where a partition stands, to one whose Language resource has this name."""
     start = begin(commit.position if commit else None, log.first, log.end) if log else None
-    said, ignored = _understood(commit or Commit(0), log, start)
+    said, ignored = understood(commit or Commit(0), log, start)
     jobs = tuple(_in_flight(job, resource) for job in said.jobs)
     unfinished = _length(said.unfinished) + sum(job.unsettled for job in jobs)
     return Inspection(
@@ -90,8 +90,8 @@ def inspect(topic: str, partition: int, commit: Commit | None, log: Log | None, 
     )
 
 
-def _understood(commit: Commit, log: Log | None, start: Begin | None) -> tuple[Journal, str | None]:
-    """Read a journal, or say why it means nothing."""
+def understood(commit: Commit, log: Log | None, start: Begin | None) -> tuple[Journal, str | None]:
+    """Read the journal of a commit, or say why it means nothing."""
     nothing = Journal(commit.position, commit.position)
     if not commit.metadata:
         return nothing, None

@@ -16,6 +16,9 @@ from entity_stream.plan import KafkaConnection
 LEADS_A_GROUP = 0
 """The kind of coordinator, as the protocol counts them."""
 
+NOTHING = -1
+"""Stands for the position of a partition that has none."""
+
 NO_LEADER = {None, -1}
 """What stands for the leader of a partition that has none."""
 
@@ -64,24 +67,43 @@ async def _commits(client: AIOKafkaClient, group: str) -> Mapping[TopicPartition
     """Ask for all that a group has committed, until whoever leads it knows."""
     for _ in range(TRIES - 1):
         with suppress(*NOT_NOW):
-            return await _ask(client, group)
+            return await committed(client, group)
         await asyncio.sleep(PAUSE)
-    return await _ask(client, group)
+    return await committed(client, group)
 
 
-async def _ask(client: AIOKafkaClient, group: str) -> Mapping[TopicPartition, Commit]:
-    """Ask once. The admin client of aiokafka would take a refused request for a group without commits."""
-    leader = await client.coordinator_lookup(LEADS_A_GROUP, group)
-    answer = await client.send(leader, OffsetFetchRequest(group, None))
-    _raise_for(answer.error_code, group)
-    if answer.topics is None:  # as librdkafka's mock cluster answers
+async def committed(
+    client: AIOKafkaClient, group: str, places: Collection[TopicPartition] | None = None
+) -> Mapping[TopicPartition, Commit]:
+    """Ask once what a group has committed: for some places, or for all. Raises what the brokers answer instead.
+
+    The admin client of aiokafka would take a refused request for a group without commits.
+    """
+    asked = None if places is None else _by_topic(places)
+    answer = await client.send(await leader(client, group), OffsetFetchRequest(group, asked))
+    _raise_for(getattr(answer, "error_code", 0), group)
+    if answer.topics is None:  # as librdkafka's mock cluster answers who asks for all
         raise errors.IncompatibleBrokerVersion
     commits = {}
     for topic, partitions in answer.topics:
         for index, position, metadata, code in partitions:
             _raise_for(code, group)
-            commits[TopicPartition(topic, index)] = Commit(position, (metadata or "").encode())
+            if position != NOTHING:
+                commits[TopicPartition(topic, index)] = Commit(position, (metadata or "").encode())
     return commits
+
+
+async def leader(client: AIOKafkaClient, group: str) -> int:
+    """Ask which broker leads a group."""
+    node: int = await client.coordinator_lookup(LEADS_A_GROUP, group)
+    return node
+
+
+def _by_topic(places: Collection[TopicPartition]) -> list[tuple[str, list[int]]]:
+    sorted_: dict[str, list[int]] = {}
+    for topic, index in places:
+        sorted_.setdefault(topic, []).append(index)
+    return list(sorted_.items())
 
 
 def _raise_for(code: int, group: str) -> None:

@@ -1,0 +1,66 @@
+"""Looks at a real group: all its partitions, also those of other members, and nobody is disturbed by them."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from aiokafka import TopicPartition
+
+from entity_stream.core import journal
+from entity_stream.core.backlog import Look, Part
+from entity_stream.core.messages import Topics
+from entity_stream.edges.kafka_backlog import KafkaBacklog
+from entity_stream.plan import KafkaConnection
+from tests.integration.brokers import Broker
+from tests.integration.conftest import NewTopic
+from tests.integration.stage import joining, owning, send
+from tests.integration.test_journal_command import IN_FULL_WORK, members
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_a_look_sees_what_every_member_has_left(kafka: Broker, new_topic: NewTopic) -> None:
+    """Of two members each sees all three partitions, the jobs that a journal names, and that there are two of them."""
+    topic, output = await new_topic(3), await new_topic()
+    connection, topics = KafkaConnection(kafka.bootstrap, topic), Topics(output, output)
+    await send(kafka.bootstrap, topic, [(b"k-%d" % n, b"v", []) for n in range(300)])
+    async with owning(connection, topic, topics) as first:
+        assert await first.settle(2, b"a", b"b", journal=journal.write(IN_FULL_WORK))
+        async with joining(connection, topic, topics) as second:
+            looks = []
+            async with asyncio.timeout(30):
+                while not looks or looks[-1].members != 2:
+                    await first.source.read(0.1)  # lets go, and joins again beside the other
+                    looks.append(await KafkaBacklog(first.consumer, topic, [topic]).look())
+            seen = await KafkaBacklog(second.consumer, topic, [topic]).look()
+            generation = second.membership.standing
+            ends = await second.consumer.end_offsets([TopicPartition(topic, index) for index in range(3)])
+            assert sum(ends.values()) == 300
+            assert seen.parts == looks[-1].parts
+            assert seen.parts[topic, 0] == Part(0, ends[TopicPartition(topic, 0)], 2, open_jobs=2, finished=3)
+            assert {part.committed for part in seen.parts.values()} == {2, None}
+            assert seen.left == 300 - 2 - 3
+            assert second.membership.standing == generation
+    assert "Stable" not in str(await members(kafka.bootstrap, topic))  # both could leave in order
+
+
+async def test_looks_come_at_once_and_again_to_whoever_hears(kafka: Broker, new_topic: NewTopic) -> None:
+    """The first does not wait for the interval; the broker's own word on what can be read is what counts."""
+    topic, output = await new_topic(), await new_topic()
+    heard: asyncio.Queue[Look] = asyncio.Queue()
+    async with owning(KafkaConnection(kafka.bootstrap, topic), topic, Topics(output, output)) as owner:
+        await send(kafka.bootstrap, topic, [(b"k", b"v", [])] * 7)
+        seen: list[Look] = []
+        watching = asyncio.create_task(
+            KafkaBacklog(owner.consumer, topic, [topic]).watch(seen.append, heard.put_nowait)
+        )
+        first = await asyncio.wait_for(heard.get(), 2.0)
+        second = await asyncio.wait_for(heard.get(), 10.0)
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        assert (first.left, first.busy) == (7, {(topic, 0)})
+        assert second.taken_at > first.taken_at
+        assert seen == [first, second]
+        assert await owner.settle(7, *[b"k"] * 7)
+        assert not (await KafkaBacklog(owner.consumer, topic, [topic]).look()).busy
