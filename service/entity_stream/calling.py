@@ -77,6 +77,11 @@ class Calls:
         """Seconds until each operation may be called again."""
         return {operation: self._quota.frozen(operation, now()) for operation in Operation}
 
+    def load(self) -> float:
+        """Tell what part of its quota is used, from 0 to 1; it is 1 also while the endpoint keeps everybody away."""
+        away = self.parked or any(self.frozen().values()) or any(self.shut().values())
+        return 1.0 if away else self._quota.load(now())
+
     def shut(self) -> dict[Operation, str | None]:
         """Why each operation is tried by one caller at a time only, if it is."""
         return {operation: gate.cause for operation, gate in self._gates.items()}

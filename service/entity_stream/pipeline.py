@@ -15,6 +15,8 @@ import asyncio
 from collections.abc import Collection
 
 from entity_stream.calling import Calls
+from entity_stream.core.backlog import Look
+from entity_stream.core.forecast import Forecast, Strain, Trend
 from entity_stream.core.model import Batch, Job, Partition, Reason, Rejected
 from entity_stream.core.trial import Left, merged, trial
 from entity_stream.core.verdict import Again, Done, Halve, Judged
@@ -37,6 +39,7 @@ class Line:
         self._calls = Calls(language, plan, self._tenures, stop)
         self._doubt = Doubt(self._calls, plan, stop)
         self._window = Window(plan.window)
+        self._trend = Trend()
         self._carried = 0  # batches
         self._idle = asyncio.Event()
         self._idle.set()
@@ -182,6 +185,14 @@ class Line:
         self._calls.wake()  # whoever runs next finds them gone: `release` forgets them before it waits
         await self._tenures.release(partitions, self._plan.release_for)
 
+    def see(self, look: Look) -> None:
+        """Take in where the whole group stands."""
+        self._trend.see(look, Strain(window=self._window.occupancy, quota=self._calls.load()))
+
+    def forecast(self) -> Forecast | None:
+        """Say when the group will have settled all that there is; None as long as nobody can tell."""
+        return self._trend.forecast()
+
     def vitals(self) -> Vitals:
         """Look, without touching."""
         return Vitals(
@@ -195,6 +206,7 @@ class Line:
             moved=self._reader.records + self._calls.heard + self._tenures.settles(),
             superseded=self._tenures.superseded(),
             full=self._reader.full(),
+            oldest=self._tenures.oldest(),
         )
 
 

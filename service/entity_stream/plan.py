@@ -3,7 +3,7 @@
 A key or password is in no repr: a plan may be logged.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -39,6 +39,8 @@ class Plan(Struct, frozen=True):
     """How long jobs in flight may take to end after the stop."""
     release_for: float = 5.0
     """How long the settles of a partition may take when it is revoked, or at the end."""
+    clear_within: float = 300.0
+    """The time in which the wanted number of replicas would settle what the group has left."""
 
 
 class Vitals(Struct, frozen=True):
@@ -62,6 +64,8 @@ class Vitals(Struct, frozen=True):
     """Documents of jobs in flight whose records the log did not have any more when they were to be read again."""
     full: Collection[Partition] = ()
     """Partitions that wait because their journal has no room: an older record holds back what is behind it."""
+    oldest: Mapping[Partition, int] = {}
+    """The timestamp of the oldest record that is begun and not settled, where there is one: milliseconds since 1970."""
 
 
 class KafkaConnection(Struct, frozen=True):

@@ -19,6 +19,7 @@ from entity_stream.core.polling import backoff
 from entity_stream.core.watchdog import patience
 from entity_stream.edges import admin, language_http
 from entity_stream.edges.health import serve_health
+from entity_stream.edges.kafka_backlog import KafkaBacklog
 from entity_stream.edges.kafka_connection import connected
 from entity_stream.edges.kafka_ledger import KafkaLedger
 from entity_stream.edges.kafka_membership import Membership
@@ -110,11 +111,12 @@ async def _live(setup: Setup, language: Language, metrics: Metrics, board: Board
 async def _live_once(setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:
     """Live until the stop, or until what the run rests on is lost."""
     try:
-        async with _line(setup, language, metrics, board, stop) as line, asyncio.TaskGroup() as beside:
+        async with _line(setup, language, metrics, board, stop) as (line, backlog), asyncio.TaskGroup() as beside:
             log.info("serve.started", topic=setup.input_topic, group=setup.kafka.group)
-            looking_out = beside.create_task(board.look_out())
+            looking = [beside.create_task(board.look_out()), beside.create_task(backlog.watch(line.see))]
             left = await line.run()
-            looking_out.cancel()
+            for each in looking:
+                each.cancel()
             log.info("serve.stopped", records_left=left)
     except* Stopped:
         log.info("serve.stopped", records_left=0)
@@ -127,8 +129,8 @@ async def _live_once(setup: Setup, language: Language, metrics: Metrics, board: 
 @asynccontextmanager
 async def _line(
     setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event
-) -> AsyncIterator[Line]:
-    """Connect to the brokers and make a line; leave them when the block ends."""
+) -> AsyncIterator[tuple[Line, KafkaBacklog]]:
+    """Connect to the brokers and make a line, and what looks at the whole group; leave them when the block ends."""
     async with AsyncExitStack() as stack:
         topics = [setup.input_topic, *_outputs(setup.topics)]
         await _unless(stop, admin.require_topics(setup.kafka, topics))
@@ -141,12 +143,12 @@ async def _line(
         source = KafkaSource(consumer, setup.input_topic, membership, ledger.fence, metrics)
         line = Line(ObservedSource(source, metrics), language, ObservedLedger(ledger, metrics), setup.plan, stop)
         await _unless(stop, connected(consumer.start(), setup.kafka))
-        gauges = Gauges(line.vitals, source.lags, setup.plan)
+        gauges = Gauges(line.vitals, source.lags, line.forecast, setup.plan)
         metrics.registry.register(gauges)
         stack.callback(metrics.registry.unregister, gauges)
         board.live(line.vitals, ledger, source)
         stack.callback(board.wait, "leaving: the brokers are sent what the clients have taken, and goodbye")
-        yield line
+        yield line, KafkaBacklog(consumer, setup.kafka.group, [setup.input_topic])
 
 
 def new_ledger(

@@ -30,7 +30,7 @@ class Tenure:
         self.bytes_held = 0
         self.settles = 0
         self._lanes = Lanes(order)
-        self._weights: dict[int, int] = {}  # by offset
+        self._held: dict[int, tuple[int, int]] = {}  # weight and timestamp, by offset
         self._ready: list[Outcome] = []
         self._deferred: list[Outcome] = []  # the journal has no room for them
         self._inherited: dict[Entry, list[Document]] = {}  # jobs of an earlier life, and what was read of them
@@ -52,7 +52,8 @@ class Tenure:
             self._wake.set()
             return False
         self._lanes.enter(record)
-        self._weights[record.offset] = weighed = weight(record)
+        weighed = weight(record)
+        self._held[record.offset] = weighed, record.timestamp
         self.bytes_held += weighed
         return True
 
@@ -88,6 +89,11 @@ class Tenure:
     def defers(self) -> bool:
         """Tell whether outcomes wait for room in the journal."""
         return bool(self._deferred)
+
+    @property
+    def oldest(self) -> int | None:
+        """The timestamp of the first record that is not settled, in milliseconds since 1970, if there is one."""
+        return next((timestamp for _, timestamp in self._held.values()), None)
 
     # submits
 
@@ -154,6 +160,6 @@ class Tenure:
             return False
         self._naming = None
         self.settles += 1
-        self.bytes_held -= sum(self._weights.pop(outcome.record.offset) for outcome in outcomes)
+        self.bytes_held -= sum(self._held.pop(outcome.record.offset)[0] for outcome in outcomes)
         self._finish_deferred()
         return True

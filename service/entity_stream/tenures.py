@@ -186,6 +186,10 @@ class Tenures:
         """Count the records of each partition that are begun and not settled."""
         return {partition: len(tenure.progress) for partition, tenure in self._held.items()}
 
+    def oldest(self) -> dict[Partition, int]:
+        """Tell the timestamp of the oldest record that is not settled, of each partition that has one."""
+        return {each: oldest for each, tenure in self._held.items() if (oldest := tenure.oldest) is not None}
+
     def bytes_held(self) -> int:
         """Weigh all that is begun and not settled."""
         return sum(tenure.bytes_held for tenure in self._held.values())

@@ -22,6 +22,11 @@ class Window:
             await self._left.wait()
         self._taken += 1
 
+    @property
+    def occupancy(self) -> float:
+        """The part that is taken, from 0 to 1."""
+        return min(1.0, (self._taken + self._inherited) / self._size)
+
     def leave(self) -> None:
         """Give a place back."""
         self._taken -= 1

@@ -35,7 +35,7 @@ async def test_a_probe_says_why_not_in_words(asked: str, other: str) -> None:
 async def test_every_metric_of_the_catalogue_is_on_the_page() -> None:
     """A scrape names each metric that the documentation lists, with the values of the running line."""
     metrics = Metrics()
-    metrics.registry.register(Gauges(lambda: VITALS, lambda: {("in", 3): 5}, Plan()))
+    metrics.registry.register(Gauges(lambda: VITALS, lambda: {("in", 3): 5}, lambda: None, Plan()))
     async with serve_health("127.0.0.1", 0, metrics.registry, list, list) as address, httpx.AsyncClient() as client:
         page = (await client.get(f"{address}/metrics")).text
     for metric in catalogue():

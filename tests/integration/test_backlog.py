@@ -1,8 +1,11 @@
 """Looks at a real group: all its partitions, also those of other members, and nobody is disturbed by them."""
 
 import asyncio
+import json
+import re
 from contextlib import suppress
 
+import httpx
 import pytest
 from aiokafka import TopicPartition
 
@@ -13,8 +16,11 @@ from entity_stream.edges.kafka_backlog import KafkaBacklog
 from entity_stream.plan import KafkaConnection
 from tests.integration.brokers import Broker
 from tests.integration.conftest import NewTopic
+from tests.integration.processes import running
 from tests.integration.stage import joining, owning, send
 from tests.integration.test_journal_command import IN_FULL_WORK, members
+from tests.integration.topics import create_topic
+from tests.test_cli import RIGHT
 
 pytestmark = pytest.mark.asyncio
 
@@ -27,7 +33,7 @@ async def test_a_look_sees_what_every_member_has_left(kafka: Broker, new_topic: 
     async with owning(connection, topic, topics) as first:
         assert await first.settle(2, b"a", b"b", journal=journal.write(IN_FULL_WORK))
         async with joining(connection, topic, topics) as second:
-            looks = []
+            looks: list[Look] = []
             async with asyncio.timeout(30):
                 while not looks or looks[-1].members != 2:
                     await first.source.read(0.1)  # lets go, and joins again beside the other
@@ -59,8 +65,31 @@ async def test_looks_come_at_once_and_again_to_whoever_hears(kafka: Broker, new_
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-        assert (first.left, first.busy) == (7, {(topic, 0)})
+        assert (first.left, first.busy) == (7, frozenset({(topic, 0)}))
         assert second.taken_at > first.taken_at
         assert seen == [first, second]
         assert await owner.settle(7, *[b"k"] * 7)
         assert not (await KafkaBacklog(owner.consumer, topic, [topic]).look()).busy
+
+
+async def test_a_service_says_what_its_group_has_left(kafka: Broker, new_topic: NewTopic) -> None:
+    """With nobody at the endpoint: how much, for how long it has waited, that it will never end, and one replica."""
+    topic = await new_topic(2)
+    await create_topic(kafka.bootstrap, f"{topic}-out")
+    await create_topic(kafka.bootstrap, f"{topic}-out.dead-letter")
+    await send(kafka.bootstrap, topic, [(b"k-%d" % n, json.dumps({"text": "t"}).encode(), []) for n in range(40)])
+    settings = {"INPUT_TOPIC": topic, "OUTPUT_TOPIC": f"{topic}-out", "KAFKA_GROUP": topic, "HTTP_HOST": "127.0.0.1"}
+    where = {f"ENTITY_STREAM_{name}": value for name, value in settings.items()}
+    environment = RIGHT | where | {"ENTITY_STREAM_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}
+    async with running("serve", environment=environment) as service, httpx.AsyncClient(timeout=5) as client:
+        address = (await service.says(r"http://127\.0\.0\.1:\d+/metrics"))[0]
+        page = ""
+        async with asyncio.timeout(30):
+            while "entity_stream_desired_replicas 1.0" not in page:
+                await asyncio.sleep(0.2)
+                page = (await client.get(address)).text
+    assert "entity_stream_backlog_records 40.0" in page
+    assert "entity_stream_time_to_clear_seconds +Inf" in page
+    ages = re.findall(r"entity_stream_lag_seconds{.*} (.*)", page)
+    assert len(ages) == 2
+    assert all(0 < float(age) < 120 for age in ages)

@@ -34,6 +34,10 @@ class Quota:
         """Seconds until the operation may be called again."""
         return max(0.0, self._frozen[operation] - now)
 
+    def load(self, now: float) -> float:
+        """Tell what part of it is used just now, from 0 to 1: whether who calls now has to wait for a slot."""
+        return 1.0 if self._next > now else 0.0
+
     def reserve(self, now: float) -> float:
         """Take the next slot; return how many seconds away it is."""
         slot = max(self._next, now - self._burst)

@@ -136,9 +136,9 @@ class KafkaSource:
         return self._records(fetched)
 
     def lags(self) -> dict[tuple[str, int], int]:
-        """Offsets between the position of each partition and the end of its log, as far as it is known."""
+        """Offsets between the position of each partition and what can be read of its log, as far as it is known."""
         positions = self._membership.positions
-        ends = ((name, self._consumer.highwater(tp)) for tp, name in self._names.items())
+        ends = ((name, self._consumer.last_stable_offset(tp)) for tp, name in self._names.items())
         return {
             (name.topic, name.index): max(0, end - positions.get(name, self._begun[name]))
             for name, end in ends

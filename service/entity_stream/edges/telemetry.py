@@ -13,6 +13,7 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 
+from entity_stream.core.forecast import Forecast
 from entity_stream.core.model import Annotated, Batch, Job, Outcome, Partition, Rejected
 from entity_stream.core.probe import PROBE, failure, passed
 from entity_stream.core.verdict import Again, Done, PollVerdict, SubmitVerdict
@@ -76,8 +77,29 @@ GAUGES = {
         ("topic", "partition"),
     ),
     "unfinished_records": ("Records that are read and not settled.", ("topic", "partition")),
-    "lag_records": ("Offsets between the committed position and the end of the partition.", ("topic", "partition")),
+    "lag_records": (
+        "Offsets between the committed position and the last stable offset of the partition.",
+        ("topic", "partition"),
+    ),
+    "lag_seconds": (
+        "Age of the oldest record that is read and not settled; 0 where nothing waits.",
+        ("topic", "partition"),
+    ),
+    "backlog_records": ("Records that the whole group has not settled; each replica says the same.", ()),
+    "settled_per_second": ("Records that the whole group settles, over a minute.", ()),
+    "arrived_per_second": ("Records that arrive in the group's topics, over a minute.", ()),
+    "time_to_clear_seconds": (
+        "Time until the backlog is gone if all goes on as it does; +Inf: it does not shrink.",
+        (),
+    ),
+    "desired_replicas": (
+        "Replicas that would clear the backlog in time; no more than there are while the quota is the limit.",
+        (),
+    ),
 }
+
+FORESEEN = ("backlog_records", "settled_per_second", "arrived_per_second", "time_to_clear_seconds", "desired_replicas")
+"""Gauges that two looks at the group tell, and nobody before."""
 
 
 class Metrics:
@@ -120,9 +142,13 @@ class Gauges:
     """What a running line shows to whoever asks; a collector of prometheus-client."""
 
     def __init__(
-        self, look: Callable[[], Vitals], lags: Callable[[], Mapping[tuple[str, int], int]], plan: Plan
+        self,
+        look: Callable[[], Vitals],
+        lags: Callable[[], Mapping[tuple[str, int], int]],
+        forecast: Callable[[], Forecast | None],
+        plan: Plan,
     ) -> None:
-        self._look, self._lags, self._plan = look, lags, plan
+        self._look, self._lags, self._forecast, self._plan = look, lags, forecast, plan
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Read every gauge of the table above once."""
@@ -134,8 +160,8 @@ class Gauges:
             yield family
 
     def _values(self) -> dict[str, dict[tuple[str, ...], float]]:
-        vitals = self._look()
-        return {
+        vitals, lags = self._look(), self._lags()
+        return self._foreseen() | {
             "jobs_in_flight": {(): vitals.in_flight},
             "window_jobs": {(): self._plan.window},
             "held_bytes": {(): vitals.bytes_held},
@@ -148,8 +174,28 @@ class Gauges:
             "superseded_records": {(): vitals.superseded},
             "journal_full": {(p.topic, str(p.index)): p in vitals.full for p in vitals.unfinished},
             "unfinished_records": {(p.topic, str(p.index)): count for p, count in vitals.unfinished.items()},
-            "lag_records": {(topic, str(index)): lag for (topic, index), lag in self._lags().items()},
+            "lag_records": {(topic, str(index)): lag for (topic, index), lag in lags.items()},
+            "lag_seconds": dict(_ages(vitals, lags)),
         }
+
+    def _foreseen(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """Read what the looks at the group tell; nothing before there are two of them."""
+        if (seen := self._forecast()) is None:
+            return {name: {} for name in FORESEEN}
+        wanted = seen.desired_replicas(self._plan.clear_within)
+        values = (seen.backlog, seen.settled, seen.arrived, seen.time_to_clear, wanted)
+        return {name: {} if value is None else {(): value} for name, value in zip(FORESEEN, values, strict=True)}
+
+
+def _ages(vitals: Vitals, lags: Mapping[tuple[str, int], int]) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Tell the age of what each partition has waited for longest; none where what waits has not been read yet."""
+    now = time.time()
+    for partition in vitals.unfinished:
+        place = partition.topic, str(partition.index)
+        if (oldest := vitals.oldest.get(partition)) is not None:
+            yield place, max(0.0, now - oldest / 1000)
+        elif not lags.get((partition.topic, partition.index)):
+            yield place, 0.0
 
 
 class ObservedSource:

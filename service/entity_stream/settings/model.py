@@ -140,6 +140,8 @@ class Settings(BaseSettings):
     """Where metrics and probes are served; 127.0.0.1 keeps them to this machine."""
     http_port: Annotated[Count, Field(ge=0, le=65_535)] = 9_464
     """The port of metrics and probes; 0 takes any that is free."""
+    clear_within: Annotated[Seconds, Field(ge=1, le=604_800)] = 300.0
+    """The time in which the wanted number of replicas (the metric desired_replicas) would clear the backlog."""
     log_level: Level = "INFO"
     """The least that is logged."""
     log_format: Format = "auto"
@@ -235,6 +237,7 @@ class Settings(BaseSettings):
             park_for=self.park_for,
             drain_for=self.drain_for,
             release_for=self.release_for,
+            clear_within=self.clear_within,
         )
 
     def topics(self) -> Topics:
