@@ -100,12 +100,14 @@ def test_every_number_of_the_plan_can_be_set() -> None:
         PARK_FOR="11",
         DRAIN_FOR="12",
         RELEASE_FOR="4",
+        CLEAR_WITHIN="60",
         LANGUAGE_CALLS_PER_MINUTE="250",
     ).plan()
     assert (plan.limits.documents, plan.limits.characters, plan.limits.linger) == (5, 5120, 0.2)
     assert (plan.order, plan.window, plan.memory, plan.attempts) == (Order.PARTITION, 7, 67_108_864, 2)
     assert (plan.overdue, plan.longest_freeze, plan.park_for) == (600, 61, 11)
     assert (plan.drain_for, plan.release_for, plan.calls_per_minute) == (12, 4, 250)
+    assert plan.clear_within == 60
 
 
 def test_the_connections_can_be_set(tmp_path: Path) -> None:
@@ -128,6 +130,7 @@ def test_the_connections_can_be_set(tmp_path: Path) -> None:
         LANGUAGE_RESOURCE="west",
         LANGUAGE_TIMEOUT="9.5",
         LANGUAGE_CA_FILE=pem,
+        PRICE_PER_1000_TEXT_RECORDS="4.5",
         DEAD_LETTER_TOPIC="letters",
         HTTP_HOST="::1",
         HTTP_PORT="0",
@@ -136,7 +139,7 @@ def test_the_connections_can_be_set(tmp_path: Path) -> None:
     login = ("SASL_SSL", "PLAIN", "me", "pass word")
     assert full.kafka() == KafkaConnection(brokers, "us", "us-1", *login, pem, pem, pem, 30.0, "ours")
     url, version = "https://gateway.example/nlp", "2024-11-15-preview"
-    assert full.language() == LanguageEndpoint(url, SECRET, "incidents", "production", version, "west", 9.5, pem)
+    assert full.language() == LanguageEndpoint(url, SECRET, "incidents", "production", version, "west", 9.5, pem, 4.5)
     assert full.topics() == Topics("entities", "letters")
     assert full.watch() == Watch("::1", 0)
 

@@ -111,6 +111,8 @@ class LanguageEndpoint(Struct, frozen=True):
     """Of one request."""
     ca_file: str | None = None
     """PEM; without it the authorities that the system trusts."""
+    price: float | None = None
+    """Of 1,000 text records, in whatever currency; None: nobody has said."""
 
     def __repr__(self) -> str:
         return _without_secret(self, "key")

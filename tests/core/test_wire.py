@@ -148,8 +148,10 @@ def test_wire_ids_tell_texts_apart(one: str, other: str) -> None:
 def test_paths_say_version_and_page() -> None:
     """A poll asks for a page that holds all documents of a batch unless told otherwise."""
     assert submit_path("2022-05-01") == "/language/analyze-text/jobs?api-version=2022-05-01"
-    assert job_path("abc", "2023-04-01") == ("/language/analyze-text/jobs/abc?api-version=2023-04-01&top=25&skip=0")
-    assert job_path("abc", "2023-04-01", *Page(5, 20)).endswith("&top=5&skip=20")
+    assert job_path("abc", "2023-04-01") == (
+        "/language/analyze-text/jobs/abc?api-version=2023-04-01&top=25&skip=0&showStats=true"
+    )
+    assert job_path("abc", "2023-04-01", *Page(5, 20)).endswith("&top=5&skip=20&showStats=true")
 
 
 @pytest.mark.parametrize(

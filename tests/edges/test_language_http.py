@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
@@ -35,7 +36,8 @@ async def language(
     answer: Answering, patience: float = 5.0, connections: int = 4
 ) -> AsyncIterator[tuple[HttpLanguage, Endpoint, Metrics]]:
     async with endpoint(answer) as there:
-        where = LanguageEndpoint(there.url, "secret-key", "incidents", "production", resource="test", timeout=patience)
+        name = LanguageEndpoint(there.url, "secret-key", "incidents", "production", resource="test")
+        where = msgspec.structs.replace(name, timeout=patience, price=5.0)
         metrics = Metrics()
         async with connect(where, connections) as transport:
             yield HttpLanguage(transport, where, metrics), there, metrics
@@ -102,6 +104,44 @@ async def test_all_pages_of_a_result_are_read_from_our_own_endpoint() -> None:
         assert verdict.value.missing == ()
         assert [request.query["skip"] for request in seen.asked] == ["0", "20"]
         assert all(request.headers["Ocp-Apim-Subscription-Key"] == "secret-key" for request in seen.asked)
+
+
+def billed(metrics: Metrics, what: str = "text_records") -> float | None:
+    place = {"resource": "test", "project": "incidents"}
+    return metrics.registry.get_sample_value(f"entity_stream_{what}_total", place)
+
+
+async def test_what_is_billed_is_counted_at_the_submit_and_set_right_by_the_result() -> None:
+    """By characters first, then as the API tells; what was counted too much is left out of the next submit."""
+    documents = tuple(msgspec.structs.replace(each, text="x" * 1_001) for each in batch(3))
+    told = job_body([each.wire_id for each in documents])
+    for shown in told["tasks"]["items"][0]["results"]["documents"]:  # type: ignore[index]
+        shown["statistics"] = {"charactersCount": 1_000, "transactionsCount": 1}
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "GET":
+            assert request.query["showStats"] == "true"
+            return web.json_response(told)
+        return web.Response(status=202, headers={"operation-location": f"https://h/analyze-text/jobs/{JOB.id}"})
+
+    async with language(answer) as (there, _, metrics):
+        await there.submit(documents, unlimited)
+        assert (billed(metrics), billed(metrics, "cost")) == (6, 0.03)
+        await there.poll(JOB, documents)
+        assert billed(metrics) == 6
+        await there.submit(documents, unlimited)
+        assert (billed(metrics), billed(metrics, "cost")) == (6 - 3 + 6, 0.045)
+        assert billed(metrics, "possibly_billed_text_records") is None
+
+
+async def test_without_a_price_there_is_no_cost() -> None:
+    """The text records are counted all the same."""
+    location = {"operation-location": f"https://elsewhere.example/analyze-text/jobs/{JOB.id}"}
+    async with endpoint(answering(202, **location)) as there:
+        where, metrics = LanguageEndpoint(there.url, "k", "incidents", "production", resource="test"), Metrics()
+        async with connect(where, connections=1) as transport:
+            await HttpLanguage(transport, where, metrics).submit(batch(2), unlimited)
+    assert (billed(metrics), billed(metrics, "cost")) == (2, None)
 
 
 async def test_a_missing_id_is_noticed() -> None:
@@ -201,6 +241,7 @@ async def test_an_answer_that_never_comes_is_waited_out_and_counts_as_possibly_b
     async with language(hang, patience=0.2) as (there, _, metrics):
         assert isinstance(await there.submit(batch(3), unlimited), Wait)
         assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 3
+        assert (billed(metrics, "possibly_billed_text_records"), billed(metrics)) == (3, None)
 
 
 async def test_who_gets_a_connection_when_the_lease_has_ended_sends_nothing() -> None:

@@ -1,5 +1,6 @@
 """Trouble of the brokers: what they do not take now they take later. A broker of our own, as it is to be killed."""
 
+import asyncio
 import json
 import signal
 from collections import Counter
@@ -9,7 +10,9 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
+from entity_stream.core.backlog import Look
 from entity_stream.core.messages import Topics
+from entity_stream.edges.kafka_backlog import KafkaBacklog
 from entity_stream.plan import KafkaConnection
 from tests.integration.brokers import required
 from tests.integration.cluster import Cluster, cluster
@@ -55,18 +58,25 @@ async def ids(brokers: Cluster, topic: str) -> Counter[int]:
 
 @IN_BOTH_MODES
 async def test_a_broker_that_is_away_is_waited_for(brokers: Cluster, prefix: str | None) -> None:
-    """Killed in full work and started again, it is gone on with where it was: nothing is lost, and nothing doubled."""
+    """Killed in full work and started again, it is gone on with where it was: nothing is lost, and nothing doubled.
+
+    Looks at what the group has left cease with it, and go on with it.
+    """
     topic, made = await topics(brokers, f"killed-{prefix}")
     await send(brokers.bootstrap, topic, documents(2_000))
     connection = KafkaConnection(brokers.bootstrap, topic, transactional_id_prefix=prefix)
     async with Member(connection, topic, made, jobs_take=0.3).at_work() as member:
-        await eventually(lambda: any(member.positions))
+        looks: list[Look] = []
+        watching = asyncio.create_task(KafkaBacklog(member.consumer, topic, [topic]).watch(looks.append))
+        await eventually(lambda: any(member.positions) and bool(looks))
         [node] = brokers.nodes
         await node.end(signal.SIGKILL)
         await eventually(lambda: member.source.away)
         await brokers.start(node)
         await eventually(lambda: member.positions == [2_000], PATIENCE)
         assert not member.source.away
+        await eventually(lambda: not looks[-1].left, PATIENCE)
+        watching.cancel()
     assert await ids(brokers, made.output) == Counter(range(2_000))
     assert not await everything(brokers.bootstrap, made.dead_letter)
 

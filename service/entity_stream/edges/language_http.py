@@ -18,6 +18,7 @@ import httpx
 import structlog
 from httpx_aiohttp import AiohttpTransport
 
+from entity_stream.core import cost
 from entity_stream.core.mistake import Mistake
 from entity_stream.core.model import Batch, Job
 from entity_stream.core.quota import Operation
@@ -97,6 +98,8 @@ class HttpLanguage:
         self._transport, self._endpoint, self._metrics = transport, endpoint, metrics
         self._submit_to = self._url(submit_path(endpoint.api_version))
         self._headers = headers_of(endpoint)
+        self._meter = cost.Meter()
+        self._place = {"resource": endpoint.resource, "project": endpoint.project}
         self._extensions = {"timeout": httpx.Timeout(endpoint.timeout).as_dict()}
 
     async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
@@ -105,7 +108,18 @@ class HttpLanguage:
         answer = await self._call(Operation.SUBMIT, "POST", self._submit_to, body)
         if possibly_billed(answer):
             self._metrics.count("possibly_billed", len(batch))
-        return on_submit(answer, self._endpoint.resource, time.time())
+            self._metrics.count("possibly_billed_text_records", cost.of_batch(batch), **self._place)
+        verdict = on_submit(answer, self._endpoint.resource, time.time())
+        if isinstance(verdict, Done):
+            self._bill(cost.of_batch(batch))
+        return verdict
+
+    def _bill(self, text_records: int) -> None:
+        """Count text records and their price; fewer than none are taken off the next ones."""
+        grown = self._meter.count(text_records)
+        self._metrics.count("text_records", grown, **self._place)
+        if self._endpoint.price is not None:
+            self._metrics.count("cost", cost.price(grown, self._endpoint.price), **self._place)
 
     async def poll(self, job: Job, batch: Batch) -> PollVerdict:
         """Ask for a job's result, page by page until the last."""
@@ -125,6 +139,8 @@ class HttpLanguage:
     def _judge(self, batch: Batch, pages: list[JobState]) -> Judged:
         judged = judge(batch, pages)
         self._metrics.count("missing_results", len(judged.missing))
+        if more := cost.correction(batch, pages):
+            self._bill(more)
         return judged
 
     def _url(self, path: str) -> httpx.URL:

@@ -35,6 +35,18 @@ COUNTERS = {
     "jobs": ("Jobs that ended: done with results, or again without.", ("end",)),
     "missing_results": ("Documents that the result of their job did not speak of.", ()),
     "possibly_billed": ("Documents of submits that may have been accepted although no answer says so.", ()),
+    "text_records": (
+        "Text records billed: those of accepted submits by their characters, set right by what the results tell.",
+        ("resource", "project"),
+    ),
+    "possibly_billed_text_records": (
+        "Text records of submits that may have been accepted although no answer says so.",
+        ("resource", "project"),
+    ),
+    "cost": (
+        "Price of the text records, in the currency of PRICE_PER_1000_TEXT_RECORDS; none where no price is set.",
+        ("resource", "project"),
+    ),
     "probes": ("Probe documents that the API has judged: passed, or failed as all else does.", ("result",)),
     "refused_by_broker": ("Outcomes that the broker would not take; they became dead letters.", ()),
     "values_dropped": ("Dead letters too large for the broker, sent without their value.", ()),

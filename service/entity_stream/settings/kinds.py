@@ -116,6 +116,7 @@ TOPIC = re.compile(r"(?!\.{1,2}\Z)[a-zA-Z0-9._-]{1,249}")
 
 Seconds = Annotated[float, Kind("a number of seconds")]
 Count = Annotated[int, Kind("a whole number")]
+Price = Annotated[float, Kind("a price")]
 Rate = Annotated[float, Kind("a number")]
 Bytes = Annotated[int, BeforeValidator(_size), BYTES]
 Switch = Annotated[bool, Kind("true or false")]

@@ -28,6 +28,7 @@ from entity_stream.settings.kinds import (
     Name,
     Ordering,
     Password,
+    Price,
     Protocol,
     Rate,
     Seconds,
@@ -108,6 +109,8 @@ class Settings(BaseSettings):
     """Submits and polls of one replica together: the quota of the resource, divided by the number of replicas."""
     language_ca_file: File | None = None
     """The authorities that may vouch for the endpoint; without it those that the system trusts."""
+    price_per_1000_text_records: Annotated[Price | None, Field(ge=0, le=1_000_000)] = None
+    """What the API asks for a thousand text records, in your currency: metrics and estimates then tell the cost."""
 
     delivery: Delivering = "at_least_once"
     """What a crash may repeat: some outcomes (at_least_once), or none to readers of committed ones (exactly_once)."""
@@ -272,6 +275,7 @@ class Settings(BaseSettings):
             api_version=self.language_api_version,
             resource=self.language_resource,
             timeout=self.language_timeout,
+            price=self.price_per_1000_text_records,
             ca_file=self.language_ca_file,
         )
 

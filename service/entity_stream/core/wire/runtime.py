@@ -6,7 +6,7 @@ in the job, unknown fields) and of nothing else: what is no job document is `Gar
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 
@@ -18,6 +18,7 @@ from entity_stream.core.wire.errors import Fault, fault_of
 from entity_stream.core.wire.shapes import (
     CODE_POINTS,
     JOBS_PATH,
+    MOST_CHARACTERS,
     MOST_DOCUMENTS,
     PAGE_SIZE,
     RESULT_KIND,
@@ -54,6 +55,8 @@ class JobState(Struct, frozen=True):
     next_page: Page | None
     created: datetime | None
     last_updated: datetime | None
+    transactions: dict[str, int] = {}
+    """By document id: the text records that it is billed as, where the result says so."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -89,8 +92,8 @@ def submit_path(api_version: str) -> str:
 
 
 def job_path(job_id: str, api_version: str, top: int = MOST_DOCUMENTS, skip: int = 0) -> str:
-    """Path and query of one page of a job. The default page holds every document of a batch."""
-    return f"{JOBS_PATH}/{job_id}?api-version={api_version}&top={top}&skip={skip}"
+    """Path and query of one page of a job, with what it is billed. The default page holds every document of a batch."""
+    return f"{JOBS_PATH}/{job_id}?api-version={api_version}&top={top}&skip={skip}&showStats=true"
 
 
 def job_id_of(operation_location: str) -> str | None:
@@ -126,6 +129,7 @@ def decode_job(body: bytes) -> JobState:
         next_page=page_of(job.next_link) if isinstance(job.next_link, str) else None,
         created=_moment(job.created_date_time),
         last_updated=_moment(job.last_updated_date_time) or _moment(job.last_update_date_time),
+        transactions=dict(_transactions(results)),
     )
 
 
@@ -153,6 +157,15 @@ def _entities(results: Iterable[Results]) -> dict[str, tuple[Entity, ...]]:
             if document.entities is not UNSET and document.id not in found:
                 found[document.id] = tuple(sorted(document.entities, key=_by_offset))
     return found
+
+
+def _transactions(results: Iterable[Results]) -> Iterator[tuple[str, int]]:
+    for part in results:
+        for document in part.documents or ():
+            if isinstance(told := document.statistics, dict):
+                count = told.get("transactionsCount")
+                if isinstance(count, int) and 0 <= count <= MOST_CHARACTERS:
+                    yield document.id, count
 
 
 def _faults(results: Iterable[Results]) -> dict[str, Fault]:
