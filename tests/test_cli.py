@@ -103,6 +103,8 @@ def test_a_broker_that_cannot_tell_what_a_group_has_committed_is_told() -> None:
         (("check", "--config", "nowhere.env"), "nowhere.env"),
         (("journal", "--config", "nowhere.env"), "nowhere.env"),
         (("demo", "--documents", "nowhere", "--once"), "cannot read nowhere"),
+        (("estimate", "nowhere"), "where: PATH"),
+        (("estimate", "--config", "nowhere.env"), "nowhere.env"),
         (("engine", "serve", "--model", "nowhere"), "nowhere"),
         (("engine", "serve", "--key-file", "nowhere"), "--key-file"),
         (("engine", "train", "nowhere.json", "--documents", "."), "nowhere.json"),
@@ -119,6 +121,38 @@ def test_a_file_that_is_not_there_is_told(arguments: tuple[str, ...], words: str
 def test_a_number_that_makes_no_sense_is_told(option: str, value: str) -> None:
     """The demo does not start with it."""
     assert_told(run("demo", f"{option}={value}", "--once"), option)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--price", "-1"), ("--price", "nan"), ("--sample", "9")])
+def test_an_estimate_takes_no_number_that_makes_no_sense(option: str, value: str) -> None:
+    """A price below nothing, or a sample of which nobody can tell how it differs."""
+    assert_told(run("estimate", f"{option}={value}"), option)
+
+
+def test_an_estimate_of_files_needs_no_configuration(tmp_path: Path) -> None:
+    """Neither brokers nor key: what it costs and takes is told before any of that is there."""
+    (tmp_path / "short.txt").write_text("auth_gateway is down")
+    (tmp_path / "long.txt").write_text("x" * 2_001)
+    (tmp_path / "blank.txt").write_text(" ")
+    ended = run("estimate", str(tmp_path), "--json", "--price", "500")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = json.loads(ended.stdout)
+    assert (found["documents"], found["textRecords"], found["invalid"], found["submits"]) == (2, 4, 1, 1)
+    assert (found["price"], found["documentsOff"]) == (2.0, 0)
+    configured = {"ENTITY_STREAM_PRICE_PER_1000_TEXT_RECORDS": "500", "ENTITY_STREAM_LANGUAGE_KEY": "a b"}
+    told = run("estimate", str(tmp_path), **configured)
+    assert told.returncode == 0, told.stderr
+    assert "2.00, at 500 for 1,000 text records" in told.stdout
+
+
+def test_an_estimate_of_a_topic_needs_its_topic_and_no_key() -> None:
+    """What of the configuration it uses is validated, and nothing else."""
+    ended = run("estimate", ENTITY_STREAM_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", ENTITY_STREAM_LANGUAGE_KEY_FILE="no")
+    assert_told(ended, "INPUT_TOPIC is not set")
+    assert ended.stderr.count("error:") == 1
+    brokers = {"ENTITY_STREAM_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "ENTITY_STREAM_INPUT_TOPIC": "in"}
+    assert_told(run("estimate", **brokers), "127.0.0.1:1: connection refused", "ENTITY_STREAM_KAFKA_BOOTSTRAP_SERVERS")
+    assert_told(run("estimate", **brokers, ENTITY_STREAM_WINDOW="none"), "_WINDOW is 'none'")
 
 
 def test_a_port_in_use_is_told() -> None:

@@ -41,7 +41,8 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"core", "plan", "engine", "sample", "serving", "demo"},
         {"aiokafka", "confluent_kafka", "msgspec", "rich"},
     ),
-    "cli": ({"core", "edges", "engine", "settings", "serving", "demo"}, {"msgspec", "rich"}),
+    "estimating": ({"core", "plan", "edges", "demo"}, set()),
+    "cli": ({"core", "edges", "engine", "settings", "serving", "estimating", "demo"}, {"msgspec", "rich"}),
     "__init__": (set(), set()),
     "__main__": ({"cli"}, set()),
 }  # fmt: skip

@@ -6,6 +6,7 @@
     settings/       the only reader of the environment; builds frozen plans
     serving.py      puts edges around a line, one life after another until the stop
     board.py        what is seen from outside: ready or why not, stalled or not
+    estimating.py   what a backlog or a folder will cost and take, before anything is sent
     pipeline.py     the heart, one page: read, batch, carry a batch to its job's end
     calling.py      asking the API until it has answered: submit, poll, throttles, refused keys
     doubt.py        whether what the API rejects may be believed: the probe

@@ -25,6 +25,9 @@ T = TypeVar("T")
 INTERRUPTED = 130
 """What a shell calls a command that Ctrl-C has ended."""
 
+FEWEST = 100
+"""Records of a partition that a sample must have: of fewer nobody can tell how they differ."""
+
 PURPOSE = "Have a deployed custom-NER model find the entities in the documents of a Kafka topic."
 
 
@@ -101,6 +104,42 @@ def _journal(options: argparse.Namespace) -> int:
     for line in inspection.words(partitions):
         plain.print(line)
     return 0
+
+
+def _estimate(options: argparse.Namespace) -> int:
+    """Say what a backlog, or documents in files, will cost and take; nothing is sent."""
+    from entity_stream import estimating
+    from entity_stream.core import estimate
+    from entity_stream.edges import logs
+    from entity_stream.settings import loading
+
+    files: Path | None = options.documents
+    settings = loading.load(options.config, without=loading.OUTCOMES | (loading.KAFKA if files else frozenset()))
+    logs.configure("critical", as_json=False)
+    plan, price = settings.plan(), settings.price_per_1000_text_records if options.price is None else options.price
+    with Console(stderr=True, highlight=False).status("reading") as status:
+        tell = _telling(status.update)
+        if files:
+            found = estimating.of_files(files, plan, price, tell)
+        else:
+            most = None if options.all else options.sample
+            found = asyncio.run(estimating.of_topic(settings.kafka(), settings.input_topic, plan, most, price, tell))
+    if options.json:
+        print(msgspec.json.encode(found).decode())
+        return 0
+    whence = f"{files or f'{settings.input_topic}, as group {settings.kafka_group} has left it'}"
+    table = Table(show_header=False, title=whence, title_justify="left")
+    for row in estimate.rows(found, price):
+        table.add_row(*row)
+    Console(highlight=False, markup=False, emoji=False).print(table)
+    return 0
+
+
+def _telling(show: Callable[[str], None]) -> Callable[[int, int | None], None]:
+    def tell(read: int, of: int | None) -> None:
+        show(f"{read:,} records read" if of is None else f"{read:,} of {of:,} records read")
+
+    return tell
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -250,6 +289,9 @@ def _parser() -> argparse.ArgumentParser:
     journal.add_argument("--json", action="store_true", help="one JSON object a partition, each on a line")
     journal.set_defaults(command=_journal)
 
+    _add_estimate(
+        commands.add_parser("estimate", help="say what a backlog or a folder will cost and take; nothing is sent")
+    )
     _add_demo(
         commands.add_parser("demo", help="run broker, engine and service on this machine, with nothing else needed")
     )
@@ -285,6 +327,38 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="settings as NAME=value lines; the environment wins"
     )
+
+
+def _add_estimate(estimate: argparse.ArgumentParser) -> None:
+    estimate.add_argument(
+        "documents",
+        nargs="?",
+        type=Path,
+        metavar="PATH",
+        help="a folder of .txt files, or JSON Lines; default: what the group has left in the input topic",
+    )
+    _add_config(estimate)
+    estimate.add_argument(
+        "--price", type=_price, metavar="P", help="of 1,000 text records; default: the configured one"
+    )
+    estimate.add_argument(
+        "--sample", type=_sample, default=2_000, metavar="N", help="records to read of a partition; default: 2000"
+    )
+    estimate.add_argument("--all", action="store_true", help="read every record, so that nothing is extrapolated")
+    estimate.add_argument("--json", action="store_true", help="one JSON object")
+    estimate.set_defaults(command=_estimate)
+
+
+def _price(written: str) -> float:
+    if not (0 <= (price := float(written)) < math.inf):
+        raise argparse.ArgumentTypeError("give 0 or more")
+    return price
+
+
+def _sample(written: str) -> int:
+    if (sample := int(written)) < FEWEST:
+        raise argparse.ArgumentTypeError(f"give {FEWEST} or more")
+    return sample
 
 
 def _add_demo(demo: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from entity_stream.core.inspection import Commit, Log, headline, inspect, words
 from entity_stream.core.journal import Journal, Trace, mark, write
 from entity_stream.edges.telemetry import catalogue
 from tests.integration.brokers import Broker
-from tests.integration.processes import free_port
+from tests.integration.processes import COMMAND, free_port
 from tests.integration.topics import create_topic
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def of(language: str) -> list[Block]:
 def test_every_block_is_of_a_kind_that_is_run() -> None:
     """No fenced block is without a language, or of one that no test below runs."""
     assert README.count("```") == 2 * len(BLOCKS)
-    assert {block.language for block in BLOCKS} == {"bash", "json", "text"}
+    assert {block.language for block in BLOCKS} == {"bash", "json", "text", "yaml"}
 
 
 @pytest.mark.parametrize("block", of("json"), ids=lambda block: block.wishes["schema"])
@@ -86,6 +87,21 @@ def test_the_journals_that_are_shown_are_printed_so() -> None:
     ]
     shown = next(block.text for block in of("text") if block.wishes)
     assert shown.splitlines() == [headline("entity-stream", partitions), *words(partitions)]
+
+
+def test_the_estimate_that_is_shown_is_printed_so() -> None:
+    """The command above it prints it, to the letter but for spaces at the ends of lines."""
+    shown = next(block.text for block in of("text") if block.wishes.get("prints") == "estimate")
+    command = [*COMMAND, "estimate", "service/entity_stream/sample/documents", "--price", "4"]
+    told = subprocess.check_output(command, cwd=ROOT, text=True, timeout=60)
+    assert [line.rstrip() for line in told.splitlines()] == shown.splitlines()
+
+
+def test_what_scales_us_asks_for_metrics_that_are_there() -> None:
+    """Each name of ours in a YAML block is in the catalogue."""
+    names = {name for block in of("yaml") for name in re.findall(r"entity_stream_\w+", block.text)}
+    assert names
+    assert names <= {metric.name for metric in catalogue()}
 
 
 @pytest.mark.parametrize("block", of("bash"), ids=lambda block: block.text.splitlines()[-1][:40])

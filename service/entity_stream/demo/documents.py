@@ -26,11 +26,11 @@ class _Named(Struct):
     id: str | None = None
 
 
-def read(path: Path) -> Iterator[Fed]:
-    """Read what the user names, a record at a time. Raises Mistake."""
+def read(path: Path, option: str = "--documents") -> Iterator[Fed]:
+    """Read what the user names with an option, a record at a time. Raises Mistake."""
     try:
         if path.is_dir():
-            yield from _folder(path)
+            yield from _folder(path, option)
         elif path.suffix in {".txt", ".md", ".text"}:
             yield _text(path, path.name)
         else:
@@ -38,7 +38,7 @@ def read(path: Path) -> Iterator[Fed]:
     except OSError as error:
         raise Mistake(
             f"cannot read {error.filename or path}: {error.strerror}",
-            "--documents",
+            option,
             "Name a file or a folder that can be read.",
         ) from error
 
@@ -55,12 +55,10 @@ def sample(folder: Path, first: Sequence[str], *, endlessly: bool) -> Iterator[F
     return cycle(reports) if endlessly else iter(reports)
 
 
-def _folder(folder: Path) -> Iterator[Fed]:
+def _folder(folder: Path, option: str) -> Iterator[Fed]:
     paths = sorted(path for path in _text_files(folder) if path.is_file())
     if not paths:
-        raise Mistake(
-            f"no .txt file below {folder}", "--documents", "Name a folder of text files, or a JSON Lines file."
-        )
+        raise Mistake(f"no .txt file below {folder}", option, "Name a folder of text files, or a JSON Lines file.")
     for path in paths:
         yield _text(path, str(path.relative_to(folder)))
 

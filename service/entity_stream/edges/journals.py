@@ -44,13 +44,13 @@ async def inspect_group(connection: KafkaConnection, resource: str) -> list[Insp
     client = AIOKafkaClient(**client_options(connection))
     try:
         await client.bootstrap()
-        commits = await _commits(client, connection.group)
+        commits = await commits_of(client, connection.group)
         if not commits:
             raise _nothing_committed(connection)
-        places, led = await _partitions(client, {place.topic for place in commits})
+        places, led = await partitions_of(client, {place.topic for place in commits})
         logs = await _logs(connection, led)
     except NOT_NOW as error:
-        raise _no_answer(connection, error) from error
+        raise no_answer(connection, error) from error
     except errors.IncompatibleBrokerVersion as error:
         raise _not_told(connection) from error
     except errors.KafkaError as error:
@@ -63,13 +63,15 @@ async def inspect_group(connection: KafkaConnection, resource: str) -> list[Insp
     ]
 
 
-async def _commits(client: AIOKafkaClient, group: str) -> Mapping[TopicPartition, Commit]:
-    """Ask for all that a group has committed, until whoever leads it knows."""
+async def commits_of(
+    client: AIOKafkaClient, group: str, places: Collection[TopicPartition] | None = None
+) -> Mapping[TopicPartition, Commit]:
+    """Ask what a group has committed, for some places or for all, until whoever leads it knows."""
     for _ in range(TRIES - 1):
         with suppress(*NOT_NOW):
-            return await committed(client, group)
+            return await committed(client, group, places)
         await asyncio.sleep(PAUSE)
-    return await committed(client, group)
+    return await committed(client, group, places)
 
 
 async def committed(
@@ -111,7 +113,7 @@ def _raise_for(code: int, group: str) -> None:
         raise errors.for_code(code)(group)
 
 
-async def _partitions(
+async def partitions_of(
     client: AIOKafkaClient, topics: Collection[str]
 ) -> tuple[Collection[TopicPartition], Collection[TopicPartition]]:
     """List the partitions that topics have now, then those that have a leader.
@@ -153,7 +155,8 @@ def _not_told(connection: KafkaConnection) -> Mistake:
     )
 
 
-def _no_answer(connection: KafkaConnection, error: errors.KafkaError) -> Mistake:
+def no_answer(connection: KafkaConnection, error: errors.KafkaError) -> Mistake:
+    """Tell that brokers which were there a moment ago do not answer."""
     return Mistake(
         f"the brokers that hold the group '{connection.group}' and its topics do not answer now: {error}",
         f"{PREFIX}_BOOTSTRAP_SERVERS={connection.bootstrap}",

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -49,10 +49,41 @@ SERVICE_LINK = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)=.*|\w+_PORT_\d+_(TCP|
 """What Kubernetes puts into every container for a service that is called entity-stream."""
 
 
-def load(config: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+NOTHING: Final = {
+    "kafka_bootstrap_servers": "nowhere.invalid:9092",
+    "input_topic": "no-input",
+    "output_topic": "no-output",
+    "language_endpoint": "https://nowhere.invalid",
+    "language_key": "no-key",
+    "language_project": "no-project",
+    "language_deployment": "no-deployment",
+}
+"""What is required, where it is left out."""
+
+KAFKA: Final = frozenset(field for field in Settings.model_fields if field.startswith("kafka_")) | {"input_topic"}
+"""Who does not read from the brokers does without these."""
+
+OUTCOMES: Final = frozenset(
+    {
+        "output_topic",
+        "dead_letter_topic",
+        "language_endpoint",
+        "language_key",
+        "language_project",
+        "language_deployment",
+        "language_ca_file",
+    }
+)
+"""Who asks for no entities and publishes none does without these."""
+
+
+def load(
+    config: Path | None = None, environ: Mapping[str, str] = os.environ, without: Collection[str] = ()
+) -> Settings:
     """Read the settings from a file of NAME=value lines and from the environment, which wins. Raises Mistakes.
 
-    What neither gives, the place where we run may.
+    What neither gives, the place where we run may. Fields that the caller does `without` are not looked at: they hold
+    something that nobody may use.
     """
     mistakes: list[Mistake] = []
     environment = {name: _Given(value, ENVIRONMENT) for name, value in environ.items()}
@@ -61,6 +92,8 @@ def load(config: Path | None = None, environ: Mapping[str, str] = os.environ) ->
     for layer in layers:
         mistakes += _strangers(layer)
         _lay_over(given, layer)
+    for field in without:
+        _leave_out(given, field)
     _open_secrets(given, mistakes)
     settings = _validated(given, mistakes)
     if settings is None or mistakes:
@@ -121,6 +154,14 @@ def _lay_over(given: _Gathered, layer: _Gathered) -> None:
             given.pop(secret, None)
             given.pop(secret + "_FILE", None)
     given.update(filled)
+
+
+def _leave_out(given: _Gathered, field: str) -> None:
+    name = variable(field)
+    for each in (name, name + "_FILE"):
+        given.pop(each, None)
+    if field in NOTHING:
+        given[name] = _Given(NOTHING[field], ENVIRONMENT)
 
 
 def _open_secrets(given: _Gathered, mistakes: list[Mistake]) -> None:
