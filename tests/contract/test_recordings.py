@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from entity_stream.core.cost import text_records
 from entity_stream.core.model import Annotated, Batch, Document, Entity, Job, Partition, Record, Rejected
 from entity_stream.core.verdict import (
     Again,
@@ -166,6 +167,18 @@ def test_each_custom_ner_result_is_read_whole(exchange: Exchange) -> None:
         results["deploymentName"],
     )
     assert state.next_page is None
+
+
+@pytest.mark.parametrize("exchange", OURS, ids=str)
+def test_what_a_result_says_it_is_billed_is_read(exchange: Exchange) -> None:
+    """Each document's text records where statistics were asked for, and nothing where they were not."""
+    assert exchange.body is not None
+    results = [task["results"] for task in exchange.body["tasks"]["items"] if task["kind"] == KIND]
+    shown = [each for some in results for each in some["documents"] if "statistics" in each]
+    told = decode_job(json.dumps(exchange.body).encode()).transactions
+    assert told == {each["id"]: each["statistics"]["transactionsCount"] for each in shown}
+    for each in shown:
+        assert told[each["id"]] == text_records("x" * each["statistics"]["charactersCount"])
 
 
 @pytest.mark.parametrize("exchange", OURS, ids=str)

@@ -99,6 +99,14 @@ def test_a_job_of_a_resource_that_is_not_ours_is_paid_for_again() -> None:
     assert len(Unpaid(Commit(50), log, "default")) == 20
 
 
+def test_a_job_beyond_what_a_full_journal_knows_is_paid_for() -> None:
+    """Such a journal says less of what is finished, but still names its jobs."""
+    said = Journal(2, 5, ((3, 4),), (Trace("j-1", mark("default"), 1, ((7, 9), (12, 13)), over=0b1),))
+    unpaid = Unpaid(Commit(2, journal.write(said)), Log(0, 14), "default")
+    assert [offset for offset in range(14) if offset in unpaid] == [3, 5, 6, 7, 9, 10, 11, 13]
+    assert len(unpaid) == 8
+
+
 @given(st.integers(0, 500), st.integers(1, 500), st.integers(1, 20))
 def test_stretches_lie_apart_and_evenly(size: int, most: int, count: int) -> None:
     """One for all where that is not too much; else so many, none in another, each in the middle of its part."""

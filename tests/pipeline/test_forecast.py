@@ -82,6 +82,7 @@ async def test_an_outage_is_no_reason_for_more_replicas() -> None:
     foreseen = await watched(world, members=2)
     found = msgspec.structs.replace(at(foreseen, lambda moment: moment > 300.0), partitions=60)
     assert (found.settled, found.time_to_clear, found.desired_replicas(60.0)) == (0.0, float("inf"), 2)
+    assert found.strain.quota == pytest.approx(1.0, abs=0.1)
 
 
 async def test_the_oldest_record_is_the_first_that_is_not_settled() -> None:
