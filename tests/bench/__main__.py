@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: the service beside a plain loop, on a real Kafka; exit code 0 only when every target is met.
+"""`python -m tests.bench`: the service beside its peers, on a real Kafka; exit code 0 only when every target is met.
 
 The rule that keeps it honest: what the README quotes is what this prints, and it prints what it found, also when that
 is not what we hoped for.
@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -19,18 +20,23 @@ from rich.console import Console
 
 from entity_stream.core.mistake import Mistake
 from tests.bench.arena import Arena
-from tests.bench.figures import Machine, Report
+from tests.bench.figures import Machine, Report, merged, read
+from tests.bench.growth import grow
 from tests.bench.memory import hold
 from tests.bench.plan import DOCUMENTS, MODES, PARTS, ROUNDS, Contender, Plan, ceiling, plan
 from tests.bench.profiling import profile
 from tests.bench.scenarios import play, run_bare
 from tests.bench.steady import keep_coming
 from tests.bench.table import ending, table
+from tests.bench.tails import swing
+from tests.bench.throttles import throttle
 from tests.bench.verdict import LOOSE, STRICT, Verdict, checks, verdict
 from tests.bench.watching import Unsound
 from tests.integration.brokers import Broker, broker
 from tests.integration.node import NoBroker
 from tests.judge.process import judge
+
+FROM = "measure nothing: take what --out has written, of several runs put together"
 
 INTERRUPTED = 130
 """As a shell has it for a command that SIGINT ended."""
@@ -42,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.mode and not options.profile:
         parser.error("--mode goes with --profile; all else measures both")
+    if options.from_:
+        return _tell(merged([read(path) for path in options.from_]), options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever was started is ended in order
     progress = Console(stderr=True)
     try:
@@ -75,9 +83,17 @@ async def measure(arena: Arena, laid: Plan, machine: Machine) -> Report:
     scenarios = [await play(arena, laid, scenario, bare) for scenario in laid.scenarios]
     if not laid.scenarios and laid.bare_documents:
         bare += [await run_bare(arena, laid.bare_documents) for _ in range(laid.rounds)]
-    delays = [await keep_coming(arena, load, laid.rounds) for load in laid.loads]
-    held = [await hold(arena, waiting) for waiting in laid.waiting]
-    return Report(machine, tuple(scenarios), tuple(delays), tuple(bare), tuple(held), laid.short)
+    return Report(
+        machine,
+        tuple(scenarios),
+        spent=tuple([await throttle(arena, each, laid.rounds) for each in laid.throttles]),
+        tails=tuple([await swing(arena, load, laid.rounds) for load in laid.tails]),
+        delays=tuple([await keep_coming(arena, load, laid.rounds) for load in laid.loads]),
+        grown=await grow(arena, laid.sizes, laid.rounds),
+        bare=tuple(bare),
+        held=tuple([await hold(arena, waiting) for waiting in laid.waiting]),
+        short=laid.short,
+    )
 
 
 def _tell(report: Report, options: argparse.Namespace) -> int:
@@ -88,6 +104,9 @@ def _tell(report: Report, options: argparse.Namespace) -> int:
         "report": report,
     }
     encoded = msgspec.json.format(msgspec.json.encode(judged))
+    if options.chart:
+        draw = import_module("tests.bench.chart").draw  # with it comes a drawing library, which measuring does not need
+        draw(report, options.chart)
     if options.out:
         options.out.write_bytes(encoded + b"\n")
     if options.json:
@@ -113,13 +132,15 @@ def _parser() -> argparse.ArgumentParser:
     what = f"for the service in B, all else in proportion; default: {DOCUMENTS:,}"
     parser.add_argument("--documents", type=_positive, metavar="N", help=what)
     parser.add_argument("--only", choices=PARTS, help="one part of it")
-    parser.add_argument("--short", action="store_true", help="B and memory, little of each, loose bounds: for CI")
+    parser.add_argument("--short", action="store_true", help="B, C and memory, little of each, loose bounds: for CI")
     parser.add_argument(
         "--profile", action="store_true", help="where the service's CPU goes in B; measures nothing else"
     )
     parser.add_argument(
         "--mode", type=Contender, choices=MODES, help=f"how the service delivers that is profiled; default: {MODES[0]}"
     )
+    parser.add_argument("--from", dest="from_", nargs="+", type=Path, metavar="FILE", help=FROM)
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="a picture of it, as SVG")
     parser.add_argument("--json", action="store_true", help="everything as JSON on stdout")
     parser.add_argument("--out", type=Path, metavar="FILE", help="everything as JSON, to a file as well")
     return parser

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.documents import Record, write
+from tests.bench.documents import Record, reports, write
 from tests.bench.plan import PARTITIONS
 from tests.bench.task import Task
 from tests.integration.topics import create_topic, delete_topics
@@ -34,19 +34,26 @@ class Arena:
             self._inputs[name] = topic
         return self._inputs[name]
 
-    async def topic(self, name: str) -> str:
+    async def reports(self, count: int, characters: int) -> str:
+        """Return the topic that holds so many documents of that many characters."""
+        return await self.input(f"{count}x{characters}", reports(count, characters))
+
+    async def topic(self, name: str, partitions: int = PARTITIONS) -> str:
         """Create a topic of its own."""
         topic = f"bench-{name}-{next(self._numbers)}"
-        await create_topic(self.bootstrap, topic, PARTITIONS)
+        await create_topic(self.bootstrap, topic, partitions)
         return topic
 
     @asynccontextmanager
-    async def task(self, topic: str, poll_every: float = 1.0) -> AsyncIterator[Task]:
+    async def task(
+        self, topic: str, poll_every: float = 1.0, quota: int | None = None, partitions: int = PARTITIONS
+    ) -> AsyncIterator[Task]:
         """Give a contender a topic to read and empty ones to write to, which are deleted when the block ends."""
         await self.endpoint.clear()
-        output, dead_letters = await self.topic("entities"), await self.topic("dead-letters")
+        output, dead_letters = await self.topic("entities", partitions), await self.topic("dead-letters", partitions)
+        given = self.bootstrap, self.endpoint.url, topic, output, dead_letters, f"group-{output}"
         try:
-            yield Task(self.bootstrap, self.endpoint.url, topic, output, dead_letters, f"group-{output}", poll_every)
+            yield Task(*given, poll_every, quota, partitions)
         finally:
             await delete_topics(self.bootstrap, [output, dead_letters])
 

@@ -22,6 +22,13 @@ KEY, PROJECT, DEPLOYMENT = "key", "project", "deployment"
 UNBOUND = 1_000_000
 """Calls a minute, more than any machine makes."""
 
+MODULES = {
+    Contender.PLAIN: "plain",
+    Contender.FASTSTREAM: "on_faststream",
+    Contender.ARROYO: "on_arroyo",
+    Contender.SDK: "with_sdk",
+}
+
 GOODBYE = 40.0
 """Seconds that a process may take to end when told to."""
 
@@ -31,7 +38,7 @@ LAST_WORDS = 2_000
 
 def command(contender: Contender, task: Task, *wrapped: str) -> list[str]:
     """Say how to run a contender; `wrapped` are modules and options before the service's own command."""
-    return plain(task) if contender is Contender.PLAIN else service(task, contender, *wrapped)
+    return opponent(task, contender) if contender in MODULES else service(task, contender, *wrapped)
 
 
 def service(task: Task, mode: Contender, *wrapped: str) -> list[str]:
@@ -47,7 +54,7 @@ def service(task: Task, mode: Contender, *wrapped: str) -> list[str]:
         "LANGUAGE_KEY": KEY,
         "LANGUAGE_PROJECT": PROJECT,
         "LANGUAGE_DEPLOYMENT": DEPLOYMENT,
-        "LANGUAGE_CALLS_PER_MINUTE": str(UNBOUND),
+        **_quota(task.quota),
         "WINDOW": str(WINDOW),
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": "0",
@@ -56,8 +63,13 @@ def service(task: Task, mode: Contender, *wrapped: str) -> list[str]:
     return [*_environment(variables), sys.executable, "-m", *module, "serve"]
 
 
-def plain(task: Task) -> list[str]:
-    """Say how to run the plain loop."""
+def _quota(submits_per_second: int | None) -> dict[str, str]:
+    """Tell the service its quota, which is of submits alone."""
+    return {"LANGUAGE_CALLS_PER_MINUTE": str(60 * submits_per_second if submits_per_second else UNBOUND)}
+
+
+def opponent(task: Task, contender: Contender) -> list[str]:
+    """Say how to run the plain loop, or one of the peers."""
     options = {
         "bootstrap": task.bootstrap,
         "input": task.input,
@@ -69,7 +81,7 @@ def plain(task: Task) -> list[str]:
         "deployment": DEPLOYMENT,
         "poll-every": str(task.poll_every),
     }
-    return [sys.executable, "-m", "tests.bench.plain", *_options(options)]
+    return [sys.executable, "-m", f"tests.bench.{MODULES[contender]}", *_options(options)]
 
 
 def bare(url: str, documents: int, job_takes: float) -> list[str]:

@@ -33,13 +33,14 @@ Record = tuple[bytes, bytes]
 """Key and value."""
 
 
-def reports(count: int, characters: int) -> Iterator[Record]:
-    """Make documents of that many characters each."""
+def reports(count: int, characters: int, *, marked: bool = False) -> Iterator[Record]:
+    """Make documents of that many characters each; the endpoint's books name those that are marked by their keys."""
     dice = random.Random(count)
     texts = [_prose(dice, characters) for _ in range(VARIETY)]
     for number in range(count):
         name = f"doc-{number}"
-        text = f"{name}: {texts[number % VARIETY]}"[:characters]
+        beginning = f"<<{name}>>" if marked else f"{name}:"
+        text = f"{beginning} {texts[number % VARIETY]}"[:characters]
         yield name.encode(), msgspec.json.encode({"id": name, "text": text})
 
 
@@ -84,7 +85,7 @@ class _Road:
             await self._sent
 
 
-async def write(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
+async def write(bootstrap: str, topic: str, records: Iterable[Record], partitions: int = PARTITIONS) -> None:
     """Write records to a topic, to its partitions in turn; return when all are acknowledged."""
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
@@ -94,9 +95,9 @@ async def write(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
         compression_type="lz4",
     )
     async with producer:
-        roads = [_Road(producer, topic, index) for index in range(PARTITIONS)]
+        roads = [_Road(producer, topic, index) for index in range(partitions)]
         for number, record in enumerate(records):
-            await roads[number % PARTITIONS].add(record)
+            await roads[number % partitions].add(record)
         for road in roads:
             await road.send()
         for road in roads:

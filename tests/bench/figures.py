@@ -6,9 +6,11 @@ gave one by one, as each round had its own share of the machine's noise.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Generic, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from tests.bench.plan import Contender
@@ -34,11 +36,56 @@ class Run(Struct, frozen=True):
     """CPU seconds for 1,000 of the second half."""
 
 
+class Spent(Struct, frozen=True):
+    """What one contender made of a quota in one round, by the books of the endpoint."""
+
+    rate: float
+    """Documents a second."""
+    used: float
+    """Part of the quota, between the first submit that was accepted and the last."""
+    gets: float
+    """Polls for each job."""
+    throttled: float
+    """Part of all calls that was answered 429."""
+    back: tuple[float | None, ...] = ()
+    """After each change of the quota: seconds until 95 % of it is used again; None: never."""
+    pace: tuple[float, ...] = ()
+    """Submits that were accepted, second by second."""
+
+    def seconds_back(self, change: int) -> float:
+        """Give the seconds after a change; infinite where it was never so."""
+        found = self.back[change] if change < len(self.back) else None
+        return math.inf if found is None else found
+
+
 class Delay(Struct, frozen=True):
     """Seconds from a document's record until whoever reads the output has its entities."""
 
     p50: float
     p99: float
+
+
+class Tail(Struct, frozen=True):
+    """The same load without slow jobs and with some; then of documents alone that were in none of them."""
+
+    calm: Delay
+    tailed: Delay
+    touched: int
+    """Documents in slow jobs."""
+
+    @property
+    def stretch(self) -> float:
+        """How many times as long it takes for 99 of 100 untouched documents."""
+        return self.tailed.p99 / self.calm.p99
+
+
+class Grown(Struct, frozen=True):
+    """What a document costs the service where so many of them wait, in so many partitions."""
+
+    documents: int
+    partitions: int
+    cpu: tuple[float, ...]
+    """CPU seconds for 1,000 documents, round by round."""
 
 
 Found = TypeVar("Found")
@@ -92,7 +139,10 @@ class Report(Struct, frozen=True):
 
     machine: Machine
     scenarios: tuple[Outcome[Run], ...] = ()
+    spent: tuple[Outcome[Spent], ...] = ()
+    tails: tuple[Outcome[Tail], ...] = ()
     delays: tuple[Outcome[Delay], ...] = ()
+    grown: tuple[Grown, ...] = ()
     bare: tuple[float, ...] = ()
     """Documents a second, round by round."""
     held: tuple[Held, ...] = ()
@@ -101,6 +151,35 @@ class Report(Struct, frozen=True):
     def scenario(self, name: str) -> Outcome[Run] | None:
         """Find a scenario, if it was played."""
         return next((one for one in self.scenarios if one.name == name), None)
+
+
+class Printed(Struct, frozen=True):
+    """What a run of the benchmark has written to a file."""
+
+    report: Report
+
+
+def read(path: Path) -> Report:
+    """Read what a run has written."""
+    return msgspec.json.decode(path.read_bytes(), type=Printed).report
+
+
+def merged(reports: Sequence[Report]) -> Report:
+    """Put runs of several parts together, as if they were one; where two have the same part, both are told."""
+    first, *others = reports
+    for other in others:
+        first = Report(
+            first.machine,
+            first.scenarios + other.scenarios,
+            first.spent + other.spent,
+            first.tails + other.tails,
+            first.delays + other.delays,
+            first.grown + other.grown,
+            first.bare + other.bare,
+            first.held + other.held,
+            first.short or other.short,
+        )
+    return first
 
 
 class Spread(Struct, frozen=True):

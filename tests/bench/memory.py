@@ -17,9 +17,8 @@ CHARACTERS = 300
 
 async def hold(arena: Arena, waiting: Waiting) -> Held:
     """Have the service wait; return what it held. The endpoint first says 503 to all, then nothing to anybody."""
-    records = documents.giants(waiting.records) if waiting.giants else documents.reports(waiting.records, CHARACTERS)
     with arena.console.status(f"memory: writing {waiting.title}"):
-        topic = await arena.input(waiting.name, records)
+        topic = await _written(arena, waiting)
     await arena.endpoint.set(Conditions(down="status"))
     async with arena.task(topic) as task, watching.progress(task) as progress:
         command = contenders.service(task, Contender.AT_LEAST_ONCE)
@@ -34,6 +33,12 @@ async def hold(arena: Arena, waiting: Waiting) -> Held:
     held = Held(waiting.name, waiting.title, resident, waiting.settling)
     arena.tell(f"memory: {waiting.title}: {held.first_half / 1e6:.0f}, then {held.second_half / 1e6:.0f} MB")
     return held
+
+
+async def _written(arena: Arena, waiting: Waiting) -> str:
+    if waiting.giants:
+        return await arena.input(waiting.name, documents.giants(waiting.records))
+    return await arena.reports(waiting.records, CHARACTERS)
 
 
 async def _watched(arena: Arena, waiting: Waiting, pid: int) -> tuple[int, ...]:

@@ -9,14 +9,14 @@ import msgspec
 
 from tests.bench.arena import Arena
 from tests.bench.plan import Contender, Scenario
-from tests.bench.scenarios import conditions, run, told
+from tests.bench.scenarios import run, told
 from tests.bench.stages import Stack, by_stage
 from tests.bench.table import markdown
 
 
 async def profile(arena: Arena, scenario: Scenario, mode: Contender) -> Iterator[str]:
     """Run it in one mode; lay out where the time went."""
-    await arena.endpoint.set(conditions(scenario))
+    await arena.endpoint.set(scenario.conditions)
     target = arena.log("samples")
     found = await run(arena, scenario, mode, "tests.bench.sampling", str(target))
     arena.tell(f"under the sampler {told(found)}")

@@ -7,11 +7,12 @@ as nearly as a shared machine allows; and no run counts whose documents did not 
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
-from tests.bench import contenders, documents, watching
+from tests.bench import contenders, watching
 from tests.bench.arena import Arena
 from tests.bench.figures import Outcome, Run
-from tests.bench.plan import ONE_WINDOW, Contender, Plan, Scenario, half
+from tests.bench.plan import ONE_WINDOW, Contender, Plan, Scenario, half, unseen
 from tests.bench.task import Task
 from tests.bench.watching import Look, Message
 from tests.integration.stage import everything
@@ -19,44 +20,40 @@ from tests.judge.books import Tally
 from tests.judge.conditions import Conditions, Duration
 
 SLOWEST = 100.0
-"""Documents a second below which a contender stands still."""
+"""Documents a second below which a contender with a whole window stands still."""
 START = 60.0
 """Seconds that a contender may take to start."""
 
 BARE_JOB = 0.05
 """Seconds that jobs of the bare client take, as in B."""
 
+Looks: TypeAlias = tuple[Look, Look, Look]
+
 
 async def play(arena: Arena, plan: Plan, scenario: Scenario, bare: list[float]) -> Outcome[Run]:
     """Play all rounds of a scenario; in B the bare client has its turn in each, and its figures go to `bare`."""
     rounds = []
     for number in range(plan.rounds):
-        await arena.endpoint.set(conditions(scenario))
+        await arena.endpoint.set(scenario.conditions)
         rounds.append(await _round(arena, scenario, number, plan.rounds))
         if scenario.name == "B":
             bare.append(await run_bare(arena, plan.bare_documents))
     return Outcome(scenario.name, scenario.title, tuple(rounds))
 
 
-def conditions(scenario: Scenario) -> Conditions:
-    """Say how the endpoint behaves: quick or slow, and never in anybody's way."""
-    return Conditions(duration=Duration(fixed=scenario.job_takes, per_document=scenario.per_document))
-
-
 async def _round(arena: Arena, scenario: Scenario, number: int, rounds: int) -> Mapping[Contender, Run]:
     runs = {}
-    for contender in in_turn(number):
+    for contender in in_turn(tuple(scenario.documents), number):
         with arena.console.status(f"{scenario.name}, round {number + 1} of {rounds}: {contender}"):
             runs[contender] = measured = await run(arena, scenario, contender)
         arena.tell(f"{scenario.name} {number + 1}/{rounds} {contender:13} {told(measured)}")
     return runs
 
 
-def in_turn(number: int) -> Sequence[Contender]:
-    """Say in which order contenders run in a round: each is first in one of three."""
-    everybody = list(Contender)
+def in_turn(everybody: Sequence[Contender], number: int) -> Sequence[Contender]:
+    """Say in which order contenders run in a round: each has every place once in as many rounds as they are."""
     first = number % len(everybody)
-    return everybody[first:] + everybody[:first]
+    return [*everybody[first:], *everybody[:first]]
 
 
 def told(run: Run) -> str:
@@ -69,15 +66,15 @@ def told(run: Run) -> str:
 
 async def run(arena: Arena, scenario: Scenario, contender: Contender, *wrapped: str) -> Run:
     """Run a contender on a scenario's documents; `wrapped` as for `contenders.command`."""
-    count = scenario.documents_for(contender)
-    topic = await arena.input(f"{count}", documents.reports(count, scenario.characters))
+    count, head = scenario.documents[contender], unseen(contender)
+    topic = await arena.reports(count, scenario.characters)
     async with arena.task(topic, scenario.poll_every) as task:
         command = contenders.command(contender, task, *wrapped)
-        looks = await _watched(arena, task, command, count)
+        looks = await _watched(arena, task, command, (head, half(count, head), count))
         messages = await everything(task.bootstrap, task.output)
         watching.check_work(messages, count)
         watching.check_delivery(messages, contender)
-        return summed_up(looks, messages, await arena.endpoint.tally())
+        return summed_up(looks, messages, await arena.endpoint.tally(), head)
 
 
 async def run_bare(arena: Arena, count: int) -> float:
@@ -95,27 +92,27 @@ async def run_bare(arena: Arena, count: int) -> float:
     return rate
 
 
-async def _watched(arena: Arena, task: Task, command: list[str], count: int) -> tuple[Look, Look, Look]:
+async def _watched(arena: Arena, task: Task, command: list[str], counts: tuple[int, int, int]) -> Looks:
     """Run a contender until all is done; look at it after the first window, after one half, and at the end."""
-    patience = START + count / SLOWEST
+    head, _, count = counts
+    patience = START + count / SLOWEST * (ONE_WINDOW / head)
     async with watching.progress(task) as progress:
         with contenders.at_work(command, arena.log("contender")) as process:
-            first = await progress.look(process.pid, ONE_WINDOW, patience)
-            middle = await progress.look(process.pid, half(count), patience)
-            return first, middle, await progress.look(process.pid, count, patience)
+            first, middle, last = [await progress.look(process.pid, count, patience) for count in counts]
+            return first, middle, last
 
 
-def summed_up(looks: tuple[Look, Look, Look], messages: Sequence[Message], tally: Tally) -> Run:
+def summed_up(looks: Looks, messages: Sequence[Message], tally: Tally, head: int) -> Run:
     """Make a run of what was seen of a contender, of its output, and of the endpoint's books."""
     first, middle, last = looks
     count, stamps = len(messages), [message.timestamp for message in messages]
     return Run(
         documents=count,
-        rate=watching.rate(stamps, ONE_WINDOW),
+        rate=watching.rate(stamps, head),
         cpu=watching.cpu_for_a_thousand(first, last, messages),
         peak=last.peak,
         gets=tally.polls / tally.accepted,
         throttled=sum(tally.throttled.values()),
-        late_rate=watching.rate(stamps, half(count)),
+        late_rate=watching.rate(stamps, half(count, head)),
         late_cpu=watching.cpu_for_a_thousand(middle, last, messages),
     )

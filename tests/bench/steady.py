@@ -1,4 +1,4 @@
-"""A light, steady load: how long each document takes until whoever reads the output has its entities.
+"""A steady load: how long each document takes until whoever reads the output has its entities.
 
 The rule that keeps it honest: writer and reader are one process with one clock, the reader gets only what is committed,
 and a run counts when every document came out once.
@@ -15,24 +15,23 @@ from tests.bench import contenders, documents, watching
 from tests.bench.arena import Arena
 from tests.bench.documents import Record
 from tests.bench.figures import Delay, Outcome, quantile
-from tests.bench.plan import MODES, PARTITIONS, Contender, Load
-from tests.bench.scenarios import START
+from tests.bench.plan import PARTITIONS, Contender, Load
+from tests.bench.scenarios import START, in_turn
 from tests.bench.task import Task
 from tests.integration.stage import everything
-from tests.judge.conditions import Conditions, Duration
 
 
 async def keep_coming(arena: Arena, load: Load, rounds: int) -> Outcome[Delay]:
     """Play all rounds of a load, the service in each of its modes; which of them goes first changes."""
-    await arena.endpoint.set(Conditions(duration=Duration(fixed=load.job_takes)))
     played = []
     for number in range(rounds):
-        delays = {}
-        for mode in MODES if number % 2 == 0 else reversed(MODES):
+        found = {}
+        for mode in in_turn(load.contenders, number):
             with arena.console.status(f"{load.name}, round {number + 1} of {rounds}: {mode}"):
-                delays[mode] = delay = await _run(arena, load, mode)
+                measured = [*(await delays(arena, load, mode)).values()]
+            found[mode] = delay = Delay(quantile(measured, 0.5), quantile(measured, 0.99))
             arena.tell(f"{load.name} {number + 1}/{rounds} {mode:13} {told(delay)}")
-        played.append(delays)
+        played.append(found)
     return Outcome(load.name, load.title, tuple(played))
 
 
@@ -41,18 +40,20 @@ def told(delay: Delay) -> str:
     return f"{delay.p50 * 1000:.0f} ms from record to readable entities, {delay.p99 * 1000:.0f} for 99 of 100"
 
 
-async def _run(arena: Arena, load: Load, mode: Contender) -> Delay:
+async def delays(arena: Arena, load: Load, contender: Contender) -> Mapping[bytes, float]:
+    """Have documents come one by one; return by name the seconds that each took, without the first ones."""
     unseen = load.per_second * load.settling
     count = unseen + load.per_second * load.seconds
-    records = documents.reports(PARTITIONS + count, load.characters)
+    records = documents.reports(PARTITIONS + count, load.characters, marked=True)
+    await arena.endpoint.set(load.conditions)
     async with arena.task(await arena.topic("documents-steady")) as task, _mailbox(task) as box:
-        with contenders.at_work(contenders.service(task, mode), arena.log("service")):
+        with contenders.at_work(contenders.command(contender, task), arena.log("contender")):
             await box.carry(list(islice(records, PARTITIONS)), load.per_second)  # when these are out all are connected
-            delays = await box.carry(list(records), load.per_second)
+            found = await box.carry(list(records), load.per_second)
         messages = await everything(task.bootstrap, task.output)
     watching.check_work(messages, PARTITIONS + count)
-    watching.check_delivery(messages, mode)
-    return Delay(quantile(delays[unseen:], 0.5), quantile(delays[unseen:], 0.99))
+    watching.check_delivery(messages, contender)
+    return dict(list(found.items())[unseen:])
 
 
 class Mailbox:
@@ -62,8 +63,8 @@ class Mailbox:
         self._writer, self._reader, self._topic = writer, reader, topic
         self._clock = asyncio.get_running_loop().time
 
-    async def carry(self, records: Sequence[Record], per_second: float) -> list[float]:
-        """Write records one by one; return the seconds that each took. Raises Unsound when one does not come."""
+    async def carry(self, records: Sequence[Record], per_second: float) -> dict[bytes, float]:
+        """Write records one by one; return by key the seconds that each took. Raises Unsound when one does not come."""
         within = START + len(records) / per_second
         try:
             async with asyncio.timeout(within), asyncio.TaskGroup() as group:
@@ -74,7 +75,7 @@ class Mailbox:
         written, read = writing.result(), reading.result()
         if written.keys() != read.keys():
             raise watching.Unsound(f"{len(written)} documents went in, {len(read)} others came out")
-        return [read[name] - written[name] for name in written]
+        return {name: read[name] - written[name] for name in written}
 
     async def _write(self, records: Sequence[Record], per_second: float) -> Mapping[bytes, float]:
         """Write at an even pace, to the partitions in turn; say when each record was made."""

@@ -8,15 +8,28 @@ from typing import Generic
 
 from msgspec import Struct
 
-from tests.bench.figures import Delay, Figure, Found, Held, Outcome, Report, Run, Spread, of, ratio, spread
-from tests.bench.plan import Contender
+from tests.bench.figures import (
+    Delay,
+    Figure,
+    Found,
+    Held,
+    Outcome,
+    Report,
+    Run,
+    Spent,
+    Spread,
+    Tail,
+    of,
+    ratio,
+    spread,
+)
+from tests.bench.plan import MOVING, Contender
 from tests.bench.verdict import Check, verdict
 
 Row = tuple[str, ...]
 
 COMPARED = (
     (Contender.AT_LEAST_ONCE, Contender.PLAIN),
-    (Contender.EXACTLY_ONCE, Contender.PLAIN),
     (Contender.EXACTLY_ONCE, Contender.AT_LEAST_ONCE),
 )
 """Whose figures are divided by whose."""
@@ -41,6 +54,23 @@ LINES: tuple[_Line[Run], ...] = (
     _Line("polls a job", lambda run: run.gets, ".2f"),
     _Line("calls answered 429", lambda run: run.throttled, ",.0f", compared=False),
     _Line("most memory, MB", lambda run: run.peak / 1e6, ",.0f"),
+)
+SPENT: tuple[_Line[Spent], ...] = (
+    _Line("documents/s", lambda one: one.rate, ",.0f"),
+    _Line("part of the quota that is used", lambda one: one.used, ".1%", compared=False),
+    _Line("part of all calls answered 429", lambda one: one.throttled, ".2%", compared=False),
+    _Line("polls a job", lambda one: one.gets, ".2f"),
+)
+BACK: tuple[_Line[Spent], ...] = (
+    _Line("s until 95 % of the quota is used again: halved", lambda one: one.seconds_back(0), ".1f", compared=False),
+    _Line("doubled", lambda one: one.seconds_back(1), ".1f", compared=False),
+)
+TAILS: tuple[_Line[Tail], ...] = (
+    _Line("without: s from record to readable entities, median", lambda one: one.calm.p50, ".2f"),
+    _Line("without: 99 of 100", lambda one: one.calm.p99, ".2f"),
+    _Line("with, the untouched: median", lambda one: one.tailed.p50, ".2f"),
+    _Line("with, the untouched: 99 of 100", lambda one: one.tailed.p99, ".2f"),
+    _Line("with / without, 99 of 100", lambda one: one.stretch, ".2f", compared=False),
 )
 DELAYS: tuple[_Line[Delay], ...] = (
     _Line("ms from record to readable entities, median", lambda delay: delay.p50 * 1000, ",.0f"),
@@ -70,16 +100,25 @@ def rows(report: Report) -> Iterator[Row]:
         yield from _scenario(outcome, LINES)
     if report.bare:
         yield "bare client: documents/s", _written(spread(report.bare), ",.0f")
+    for spent in report.spent:
+        yield from _scenario(spent, (*SPENT, *(BACK if spent.name == MOVING.name else ())))
+    for tail in report.tails:
+        yield from _scenario(tail, TAILS)
     for delays in report.delays:
         yield from _scenario(delays, DELAYS)
+    if report.grown:
+        yield ("**growth** CPU s for 1,000 documents, warm",)
+    for one in report.grown:
+        yield f"{one.documents:,} waiting in {one.partitions} partitions", _written(spread(one.cpu), ".4f")
     for held in report.held:
         yield from _memory(held)
 
 
 def ending(report: Report, found: Sequence[Check]) -> Iterator[str]:
     """Say where and how it was measured, what did not hold, and what that makes of the run."""
-    played = [len(one.rounds) for one in report.scenarios] + [len(one.rounds) for one in report.delays]
-    rounds = max(played, default=len(report.bare))
+    parts = report.scenarios, report.spent, report.tails, report.delays
+    played = [len(one.rounds) for part in parts for one in part] + [len(one.cpu) for one in report.grown]
+    rounds = max([*played, len(report.bare)])
     where = report.machine
     yield f"{where.cores} cores ({where.processor}), Python {where.python}, {where.kafka}, {rounds or 'no'} rounds"
     for check in found:

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from tests.bench.plan import PARTITIONS
+
 
 class Task(Struct, frozen=True):
     """Where to read, whom to ask, where to write."""
@@ -12,4 +14,8 @@ class Task(Struct, frozen=True):
     output: str
     dead_letters: str
     group: str
-    poll_every: float
+    poll_every: float = 1.0
+    quota: int | None = None
+    """Submits a second; None: more than anybody could use."""
+    partitions: int = PARTITIONS
+    """Of each topic."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.contenders import service
+from tests.bench.contenders import MODULES, opponent, service
 from tests.bench.plan import MODES, Contender
 from tests.bench.task import Task
 
@@ -16,14 +16,28 @@ ROOT = BENCH.parents[1]
 TASK = Task("localhost:9092", "http://127.0.0.1:1", "documents", "entities", "dead", "group", 1.0)
 
 
-@pytest.mark.parametrize("name", ["plain.py", "bare.py"])
+@pytest.mark.parametrize("name", ["bare", "rest", *MODULES.values()])
 def test_the_opponents_stand_alone(name: str) -> None:
-    """Plain loop and bare client import the standard library and clients anybody has: nothing of ours."""
-    tree = ast.parse((BENCH / name).read_text(encoding="utf-8"))
+    """Whom the service is measured against imports what anybody has from PyPI, and nothing of ours."""
+    tree = ast.parse((BENCH / f"{name}.py").read_text(encoding="utf-8"))
     imported = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     imported += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     foreign = {module.partition(".")[0] for module in imported} - sys.stdlib_module_names
-    assert foreign <= {"aiohttp", "aiokafka", "httpx"}
+    assert foreign <= {"aiohttp", "aiokafka", "arroyo", "azure", "confluent_kafka", "faststream", "httpx", "tests"}
+    assert {module for module in imported if module.startswith("tests")} <= {"tests.bench.rest", "tests.bench.plain"}
+
+
+@pytest.mark.parametrize("contender", MODULES)
+def test_all_opponents_are_told_the_same(contender: Contender) -> None:
+    """Each opponent is run with the same options, which are those that it takes."""
+    command = opponent(TASK, contender)
+    assert command[3:] == opponent(TASK, Contender.PLAIN)[3:]
+    assert (BENCH / f"{MODULES[contender]}.py").exists()
+
+
+def test_everybody_has_a_command() -> None:
+    """Whoever is measured is either the service in one of its modes or an opponent."""
+    assert {*MODULES, *MODES} == set(Contender)
 
 
 @pytest.mark.parametrize("mode", MODES)

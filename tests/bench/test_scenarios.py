@@ -1,11 +1,15 @@
 """Whose turn it is."""
 
+import pytest
+
 from tests.bench.plan import Contender
 from tests.bench.scenarios import in_turn
 
 
-def test_each_contender_has_every_place_once_in_three_rounds() -> None:
-    """In any three rounds in a row nobody has the same place twice, so what a place is worth favours nobody."""
-    for start in range(5):
-        turns = [in_turn(number) for number in range(start, start + len(Contender))]
-        assert all(set(place) == set(Contender) for place in zip(*turns, strict=True))
+@pytest.mark.parametrize("count", range(1, len(Contender) + 1))
+def test_each_contender_has_every_place_once(count: int) -> None:
+    """In as many rounds in a row as there are contenders nobody has a place twice: what it is worth favours nobody."""
+    everybody = list(Contender)[:count]
+    for start in range(count + 2):
+        turns = [in_turn(everybody, number) for number in range(start, start + count)]
+        assert all(set(place) == set(everybody) for place in zip(*turns, strict=True))

@@ -6,8 +6,27 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.bench.figures import Outcome, Report
-from tests.bench.samples import CALM, EXACTLY, MACHINE, PLAIN, SERVICE, a_round, outcome, report
+from tests.bench.plan import Contender
+from tests.bench.samples import (
+    ARROYO,
+    CALM,
+    EXACTLY,
+    FLAT,
+    LATENCY,
+    MACHINE,
+    MOVED,
+    PLAIN,
+    SERVICE,
+    TAIL,
+    USED,
+    a_round,
+    latency,
+    outcome,
+    report,
+)
 from tests.bench.verdict import LOOSE, STRICT, Verdict, checks, verdict
+
+AT_LEAST_ONCE, OUR_LATENCY = Contender.AT_LEAST_ONCE, LATENCY[Contender.AT_LEAST_ONCE]
 
 
 def judged(measured: Report) -> Verdict:
@@ -26,24 +45,42 @@ def test_a_run_that_keeps_every_bound_passes() -> None:
         report(b=outcome("B", replace(SERVICE, rate=9_900), exactly=replace(EXACTLY, rate=6_900))),
         report(b=outcome("B", replace(SERVICE, cpu=0.113))),
         report(b=outcome("B", replace(SERVICE, peak=150_000_001))),
-        report(a=outcome("A", replace(SERVICE, rate=3_599))),
-        report(a=outcome("A", replace(SERVICE, gets=1.5))),
-        report(a=outcome("A", replace(SERVICE, peak=150_000_001))),
-        report(a=outcome("A", exactly=replace(EXACTLY, peak=150_000_001))),
+        report(a=latency({AT_LEAST_ONCE: replace(OUR_LATENCY, rate=1_440)})),
+        report(a=latency({Contender.ARROYO: replace(ARROYO, rate=815)})),
+        report(a=latency({AT_LEAST_ONCE: replace(OUR_LATENCY, gets=1.09)})),
+        report(a=latency({AT_LEAST_ONCE: replace(OUR_LATENCY, peak=150_000_001)})),
+        report(a=latency({Contender.EXACTLY_ONCE: replace(OUR_LATENCY, peak=150_000_001)})),
         report(held=replace(CALM, resident=(0, 0, 100_000_000, 105_000_001))),
         report(held=replace(CALM, resident=(150_000_001, *CALM.resident))),
+        report(used=replace(USED, used=0.989)),
+        report(used=replace(USED, throttled=0.005)),
+        report(moved=replace(MOVED, back=(3.05, 1.0))),
+        report(moved=replace(MOVED, back=(1.0, None))),
+        report(moved=replace(MOVED, throttled=0.01)),
+        report(tail=replace(TAIL, tailed=replace(TAIL.tailed, p99=2.21))),
+        report(grown=(*FLAT, replace(FLAT[0], documents=1_000_000, cpu=(0.08,)))),
+        report(grown=(*FLAT, replace(FLAT[2], cpu=(0.064,)))),
     ],
     ids=[
         "throughput",
         "exactly once",
         "cpu",
         "peak in B",
-        "latency",
+        "window",
+        "best peer",
         "polls",
         "peak in A",
         "exactly once: peak",
-        "growth",
+        "growth of memory",
         "most",
+        "quota",
+        "throttled",
+        "back late",
+        "never back",
+        "throttled as it moves",
+        "tail",
+        "grows with documents",
+        "shrinks with partitions",
     ],
 )
 def test_one_missed_target_fails_the_run(measured: Report) -> None:
@@ -58,6 +95,23 @@ def test_exactly_once_is_held_against_the_plain_loop_too() -> None:
     slow = outcome("B", replace(SERVICE, rate=6_000), exactly=replace(EXACTLY, rate=5_599))
     broken = [check.what for check in checks(report(b=slow), STRICT) if not check.holds]
     assert broken == ["B: documents a second, in plain loops", "B: documents a second exactly once, in plain loops"]
+
+
+def test_one_peer_that_is_better_fails_the_run() -> None:
+    """A peer ahead of the service in B, in throughput or in CPU, is named; whether it is known to be so or not."""
+    b = outcome("B")
+    for better in (replace(ARROYO, rate=9_001), replace(ARROYO, cpu=0.099)):
+        ahead = Outcome("B", "", tuple({**each, Contender.ARROYO: better} for each in b.rounds))
+        broken = [check.what for check in checks(report(b=ahead), STRICT) if not check.holds]
+        assert any("in the best peer" in what for what in broken)
+
+
+@pytest.mark.parametrize("part", [0.7, 1.3])
+@pytest.mark.parametrize("peer", [Contender.FASTSTREAM, Contender.ARROYO, Contender.SDK])
+def test_a_peer_that_is_not_itself_makes_a_run_invalid(peer: Contender, part: float) -> None:
+    """A peer a quarter off its known ratio to the plain loop, to either side, makes the run mean nothing."""
+    strange = replace(LATENCY[peer], rate=LATENCY[peer].rate * part)
+    assert judged(report(a=latency({peer: strange}))) is Verdict.INVALID
 
 
 @given(st.floats(0.5501, 10), st.floats(1, 100_000), st.floats(0.001, 1))
@@ -77,7 +131,7 @@ def test_what_is_no_number_holds_nothing() -> None:
     """A figure that is not a number keeps to no bound, on neither side."""
     nothing = replace(SERVICE, rate=float("nan"), cpu=float("nan"))
     broken = [check.what for check in checks(report(b=outcome("B", nothing)), STRICT) if not check.holds]
-    assert len(broken) == 4
+    assert len(broken) == 6
 
 
 def test_medians_decide_not_single_rounds() -> None:
@@ -90,7 +144,7 @@ def test_medians_decide_not_single_rounds() -> None:
 def test_what_was_not_measured_is_not_judged() -> None:
     """A run of one part is judged by the checks of that part."""
     assert checks(Report(MACHINE), STRICT) == []
-    assert all(check.what.startswith("A") for check in checks(Report(MACHINE, (outcome("A"),)), STRICT))
+    assert all(check.what.startswith("A") for check in checks(Report(MACHINE, (latency(),)), STRICT))
 
 
 def test_loose_bounds_are_nowhere_stricter() -> None:

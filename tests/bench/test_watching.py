@@ -16,6 +16,7 @@ from tests.bench.watching import (
     Unsound,
     check_delivery,
     check_work,
+    cpu_between,
     cpu_for_a_thousand,
     cpu_seconds,
     rate,
@@ -46,6 +47,13 @@ def test_cpu_counts_between_two_looks() -> None:
     """What was used before the first look, and what came out before it or after the second, do not count."""
     found = cpu_for_a_thousand(Look({0: 10}, 3.0, 0), Look({0: 110}, 4.5, 0), messages(*[b"a"] * 200))
     assert found == pytest.approx(15)
+
+
+@given(st.integers(1, 500), st.integers(0, 500))
+def test_cpu_between_looks_counts_all_partitions(one: int, other: int) -> None:
+    """What came out in any partition between two looks shares the CPU that was used between them."""
+    found = cpu_between(Look({0: 10, 1: 20}, 1.0, 0), Look({0: 10 + one, 1: 20 + other}, 3.0, 0))
+    assert found == pytest.approx(2000 / (one + other))
 
 
 @given(st.sets(st.integers(0, 999), min_size=1), st.integers(0, 400), st.integers(600, 1_000))

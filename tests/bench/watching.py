@@ -16,7 +16,7 @@ from typing import TypeAlias
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
-from tests.bench.plan import PARTITIONS, Contender
+from tests.bench.plan import Contender
 from tests.bench.task import Task
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -49,8 +49,8 @@ class Progress:
 
     def __init__(self, consumer: AIOKafkaConsumer, task: Task) -> None:
         self._consumer = consumer
-        self._input = [TopicPartition(task.input, index) for index in range(PARTITIONS)]
-        self._output = [TopicPartition(task.output, index) for index in range(PARTITIONS)]
+        self._input = [TopicPartition(task.input, index) for index in range(task.partitions)]
+        self._output = [TopicPartition(task.output, index) for index in range(task.partitions)]
 
     async def done(self) -> int:
         """Count the documents below the group's positions; costs one request."""
@@ -118,6 +118,11 @@ def cpu_for_a_thousand(first: Look, last: Look, messages: Sequence[Message]) -> 
     return 1000 * (last.cpu - first.cpu) / count
 
 
+def cpu_between(first: Look, last: Look) -> float:
+    """CPU seconds for 1,000 messages that came out between two looks, where nothing else takes offsets."""
+    return 1000 * (last.cpu - first.cpu) / (sum(last.ends.values()) - sum(first.ends.values()))
+
+
 def rate(stamps: Sequence[int], unseen: int) -> float:
     """Documents a second, from the messages' timestamps in milliseconds.
 
@@ -135,6 +140,24 @@ def check_work(messages: Sequence[Message], documents: int) -> None:
         raise Unsound(f"{len(messages)} messages of {len(names)} documents came out for {documents} that went in")
     if empty := sum(b'"category"' not in message.value for message in messages):
         raise Unsound(f"{empty} of {documents} messages hold no entity")
+
+
+async def check_all(task: Task, documents: int) -> None:
+    """See the same of more documents than one may hold in memory. Raises Unsound."""
+    names: set[bytes] = set()
+    messages = empty = 0
+    async with AIOKafkaConsumer(bootstrap_servers=task.bootstrap) as reader:
+        places = [TopicPartition(task.output, index) for index in range(task.partitions)]
+        reader.assign(places)
+        await reader.seek_to_beginning(*places)
+        waiting = sum((await reader.end_offsets(places)).values())
+        while messages < waiting:
+            for some in (await reader.getmany(timeout_ms=200)).values():
+                messages += len(some)
+                names.update(message.key for message in some)
+                empty += sum(b'"category"' not in message.value for message in some)
+    if empty or not len(names) == messages == documents:
+        raise Unsound(f"{messages} messages of {len(names)} documents came out for {documents}, {empty} of them empty")
 
 
 def check_delivery(messages: Sequence[Message], contender: Contender) -> None:
