@@ -55,7 +55,7 @@ def _panels(report: Report) -> Sequence[Panel]:
         else:
             found.append(_bars(f"{spent.name}: part of the quota that is used", spent, lambda one: one.used, 1.0))
     for tail in report.tails:
-        title = f"{tail.name}: delay of 99 of 100 untouched documents, in that without slow jobs"
+        title = f"{tail.name}: p99 of untouched documents, slow jobs / none"
         found.append(_bars(title, tail, lambda one: one.stretch, 1.0))
     if report.grown:
         found.append(_growth(report.grown))

@@ -40,7 +40,7 @@ class Spent(Struct, frozen=True):
     """What one contender made of a quota in one round, by the books of the endpoint."""
 
     rate: float
-    """Documents a second."""
+    """Documents a second, in submits that were accepted."""
     used: float
     """Part of the quota, between the first submit that was accepted and the last."""
     gets: float

@@ -31,10 +31,7 @@ from arroyo.processing.strategies import (
 )
 from arroyo.types import BrokerValue, Commit
 
-from tests.bench.rest import DOCUMENTS, JOBS, SUBMIT, Json, message, options, request, results
-
-FILLS_WITHIN = 0.2
-"""Seconds that a batch waits for more records, as the plain loop does."""
+from tests.bench.rest import DOCUMENTS, FILLS_WITHIN, JOBS, SUBMIT, Json, message, options, request, results
 
 
 class Endpoint:

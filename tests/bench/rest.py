@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 JOBS, DOCUMENTS = 64, 25
 """Jobs at once, and documents in each."""
 
+FILLS_WITHIN = 0.2
+"""Seconds that those who have read something wait for more."""
+
 SUBMIT = "/language/analyze-text/jobs?api-version=2023-04-01"
 
 Json: TypeAlias = dict[str, Any]

@@ -22,15 +22,16 @@ Stretch = tuple[float, float, float]
 """Begin, end, and the submits a second that were allowed meanwhile."""
 
 
-def spent(events: Sequence[Event], rate: float) -> Spent:
-    """Sum up the books of a run whose entities came out at this rate. Raises ValueError where nothing was accepted."""
+def spent(events: Sequence[Event]) -> Spent:
+    """Sum up the books, from the first submit that was accepted to the last. Raises ValueError without them."""
     calls = [event for event in events if isinstance(event, Submit | Poll)]
-    accepted = [call.at for call in calls if isinstance(call, Submit) and call.job is not None]
+    jobs = [call for call in calls if isinstance(call, Submit) and call.job is not None]
+    accepted = [job.at for job in jobs]
     if len(accepted) < 2:
         raise ValueError("no two submits were accepted")
     held = list(stretches(events, accepted[0], accepted[-1]))
     return Spent(
-        rate=rate,
+        rate=sum(len(job.documents) for job in jobs[1:]) / (accepted[-1] - accepted[0]),
         used=(len(accepted) - 1) / sum((end - begin) * quota for begin, end, quota in held),
         gets=sum(isinstance(call, Poll) for call in calls) / len(accepted),
         throttled=sum(call.status == 429 for call in calls) / len(calls),

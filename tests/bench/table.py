@@ -56,7 +56,7 @@ LINES: tuple[_Line[Run], ...] = (
     _Line("most memory, MB", lambda run: run.peak / 1e6, ",.0f"),
 )
 SPENT: tuple[_Line[Spent], ...] = (
-    _Line("documents/s", lambda one: one.rate, ",.0f"),
+    _Line("documents/s that are accepted", lambda one: one.rate, ",.0f"),
     _Line("part of the quota that is used", lambda one: one.used, ".1%", compared=False),
     _Line("part of all calls answered 429", lambda one: one.throttled, ".2%", compared=False),
     _Line("polls a job", lambda one: one.gets, ".2f"),

@@ -16,7 +16,7 @@ def even(begin: float, end: float, per_second: float) -> list[float]:
 
 
 def accepted(at: float) -> Submit:
-    return Submit(at, "key", 202, job=f"job-{at}")
+    return Submit(at, "key", 202, job=f"job-{at}", documents=["doc-1", "doc-2"])
 
 
 def books(*times: float) -> list[Event]:
@@ -28,7 +28,7 @@ def test_even_calls_at_the_quota_use_all_of_it(seconds: int, per_second: int) ->
     """Who submits as often as the quota says, from the first call to the last, has used it exactly."""
     events: list[Event] = [Change(0.0, quota_bound("slidingWindow", 1, ()).conditions(per_second))]
     events += [accepted(5 + number / per_second) for number in range(seconds * per_second + 1)]
-    assert spent(events, 1.0).used == pytest.approx(1.0)
+    assert spent(events).used == pytest.approx(1.0)
 
 
 def test_what_is_turned_away_uses_nothing() -> None:
@@ -39,14 +39,15 @@ def test_what_is_turned_away_uses_nothing() -> None:
         Poll(10.6, "key", 200, "job"),
         Poll(10.7, "key", 429, "job"),
     ]
-    found = spent(events, 1.0)
+    found = spent(events)
     assert (found.used, found.gets, found.throttled) == (0.1, 1.0, 0.4)
+    assert found.rate == 2.0
 
 
 def test_who_submitted_nothing_used_no_quota() -> None:
     """Books without two accepted submits tell of no rate."""
     with pytest.raises(ValueError, match="accepted"):
-        spent(books(10.0), 1.0)
+        spent(books(10.0))
 
 
 def test_a_quota_that_moves_is_used_as_it_was() -> None:
@@ -55,7 +56,7 @@ def test_a_quota_that_moves_is_used_as_it_was() -> None:
     times = even(10, 20, 50) + even(20, 40, 25) + even(40, 50, 50)
     events: list[Event] = [Change(1.0, full), Change(20.0, reduced), Change(40.0, full), *map(accepted, times)]
     assert [quota for *_, quota in stretches(events, times[0], times[-1])] == [50, 25, 50]
-    found = spent(events, 1.0)
+    found = spent(events)
     assert found.used == pytest.approx(1.0, rel=0.01)
     assert found.back == (0.0, 0.0)
     assert found.pace[:2] == (50, 50)

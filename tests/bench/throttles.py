@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from tests.bench import contenders, watching
 from tests.bench.arena import Arena
 from tests.bench.figures import Outcome, Spent
-from tests.bench.plan import ONE_WINDOW, Contender, Throttle
+from tests.bench.plan import Contender, Throttle
 from tests.bench.scenarios import START, in_turn
 from tests.bench.spending import spent
 from tests.integration.stage import everything
@@ -53,8 +53,7 @@ async def _run(arena: Arena, laid: Throttle, contender: Contender) -> Spent:
         messages = await everything(task.bootstrap, task.output)
         watching.check_work(messages, count)
         watching.check_delivery(messages, contender)
-        rate = watching.rate([message.timestamp for message in messages], ONE_WINDOW)
-        return spent(await arena.endpoint.events(), rate)
+        return spent(await arena.endpoint.events())
 
 
 @asynccontextmanager

@@ -14,13 +14,10 @@ from azure.ai.textanalytics import TextAnalyticsClient
 from azure.core.credentials import AzureKeyCredential
 from confluent_kafka import Consumer, Producer
 
-from tests.bench.rest import DOCUMENTS, message, options
+from tests.bench.rest import DOCUMENTS, FILLS_WITHIN, message, options
 
 Record: TypeAlias = Any
 """A message of the C client, whose types say of all that a record has that it may be missing."""
-
-FILLS_WITHIN = 0.2
-"""Seconds that a batch waits for more records, as the plain loop does."""
 
 
 def annotate(client: TextAnalyticsClient, told: argparse.Namespace, records: Sequence[Record]) -> list[bytes]:
