@@ -44,26 +44,30 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, judge."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    grammar = parser()
+    options = grammar.parse_args(arguments)
     if options.mode and not options.profile:
-        parser.error("--mode goes with --profile; all else measures both")
-    if options.from_:
-        return _tell(merged([read(path) for path in options.from_]), options)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever was started is ended in order
+        grammar.error("--mode goes with --profile; all else measures both")
     progress = Console(stderr=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="entity-stream-bench-") as folder:
-            kafka_folder = Path(folder, "kafka")
-            kafka_folder.mkdir()
-            with broker(kafka_folder) as kafka:
-                progress.print(str(kafka))
-                return asyncio.run(_run(options, kafka, Path(folder), progress))
+        if options.from_:
+            return _tell(merged([read(path) for path in options.from_]), options)
+        return _measured(options, progress)
     except (NoBroker, Mistake, Unsound) as reason:
-        progress.print(f"{Verdict.INVALID}: {reason}", markup=False)
+        progress.print(f"{Verdict.INVALID}: {reason}", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _measured(options: argparse.Namespace, progress: Console) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever was started is ended in order
+    with tempfile.TemporaryDirectory(prefix="entity-stream-bench-") as folder:
+        kafka_folder = Path(folder, "kafka")
+        kafka_folder.mkdir()
+        with broker(kafka_folder) as kafka:
+            progress.print(str(kafka))
+            return asyncio.run(_run(options, kafka, Path(folder), progress))
 
 
 async def _run(options: argparse.Namespace, kafka: Broker, folder: Path, progress: Console) -> int:
@@ -126,24 +130,25 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in told if line.startswith("model name")), platform.machine())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=_positive, metavar="N", help=f"of each scenario; default: {ROUNDS}")
+def parser() -> argparse.ArgumentParser:
+    """Say what the command line takes."""
+    grammar = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").partition("\n")[0])
+    grammar.add_argument("--rounds", type=_positive, metavar="N", help=f"of each scenario; default: {ROUNDS}")
     what = f"for the service in B, all else in proportion; default: {DOCUMENTS:,}"
-    parser.add_argument("--documents", type=_positive, metavar="N", help=what)
-    parser.add_argument("--only", choices=PARTS, help="one part of it")
-    parser.add_argument("--short", action="store_true", help="B, C and memory, little of each, loose bounds: for CI")
-    parser.add_argument(
+    grammar.add_argument("--documents", type=_positive, metavar="N", help=what)
+    grammar.add_argument("--only", choices=PARTS, help="one part of it")
+    grammar.add_argument("--short", action="store_true", help="B, C and memory, little of each, loose bounds: for CI")
+    grammar.add_argument(
         "--profile", action="store_true", help="where the service's CPU goes in B; measures nothing else"
     )
-    parser.add_argument(
+    grammar.add_argument(
         "--mode", type=Contender, choices=MODES, help=f"how the service delivers that is profiled; default: {MODES[0]}"
     )
-    parser.add_argument("--from", dest="from_", nargs="+", type=Path, metavar="FILE", help=FROM)
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="a picture of it, as SVG")
-    parser.add_argument("--json", action="store_true", help="everything as JSON on stdout")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="everything as JSON, to a file as well")
-    return parser
+    grammar.add_argument("--from", dest="from_", nargs="+", type=Path, metavar="FILE", help=FROM)
+    grammar.add_argument("--chart", type=Path, metavar="FILE", help="a picture of it, as SVG")
+    grammar.add_argument("--json", action="store_true", help="everything as JSON on stdout")
+    grammar.add_argument("--out", type=Path, metavar="FILE", help="everything as JSON, to a file as well")
+    return grammar
 
 
 def _positive(text: str) -> int:

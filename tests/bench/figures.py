@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+from entity_stream.core.mistake import Mistake
 from tests.bench.plan import Contender
 
 
@@ -160,8 +161,12 @@ class Printed(Struct, frozen=True):
 
 
 def read(path: Path) -> Report:
-    """Read what a run has written."""
-    return msgspec.json.decode(path.read_bytes(), type=Printed).report
+    """Read what a run has written. Raises Mistake where there is nothing of the kind."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Printed).report
+    except (OSError, msgspec.DecodeError) as reason:
+        fix = "Name a file that --out of this version has written."
+        raise Mistake(f"No report can be read ({reason})", str(path), fix) from None
 
 
 def merged(reports: Sequence[Report]) -> Report:

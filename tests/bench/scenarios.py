@@ -70,7 +70,9 @@ async def run(arena: Arena, scenario: Scenario, contender: Contender, *wrapped: 
     topic = await arena.reports(count, scenario.characters)
     async with arena.task(topic, scenario.poll_every) as task:
         command = contenders.command(contender, task, *wrapped)
-        looks = await _watched(arena, task, command, (head, half(count, head), count))
+        looks = await _watched(
+            arena, task, command, (head, half(count, head), count), out=contender is Contender.ARROYO
+        )
         messages = await everything(task.bootstrap, task.output)
         watching.check_work(messages, count)
         watching.check_delivery(messages, contender)
@@ -92,13 +94,16 @@ async def run_bare(arena: Arena, count: int) -> float:
     return rate
 
 
-async def _watched(arena: Arena, task: Task, command: list[str], counts: tuple[int, int, int]) -> Looks:
-    """Run a contender until all is done; look at it after the first window, after one half, and at the end."""
+async def _watched(arena: Arena, task: Task, command: list[str], counts: tuple[int, int, int], *, out: bool) -> Looks:
+    """Run a contender until all is done; look at it after the first window, after one half, and at the end.
+
+    Arroyo commits once a second, as it comes: between the looks at it is what is `out`.
+    """
     head, _, count = counts
     patience = START + count / SLOWEST * (ONE_WINDOW / head)
     async with watching.progress(task) as progress:
         with contenders.at_work(command, arena.log("contender")) as process:
-            first, middle, last = [await progress.look(process.pid, count, patience) for count in counts]
+            first, middle, last = [await progress.look(process.pid, count, patience, out=out) for count in counts]
             return first, middle, last
 
 

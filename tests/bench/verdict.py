@@ -70,7 +70,7 @@ LOOSE = Bounds(
     exactly_once=0.4,
     exactly_once_throughput=1.4,
     growth=1.15,
-    like_known=1.0,
+    like_known=3.0,
     window=0.5,
     gets=2.0,
     peers=0.9,
@@ -81,7 +81,8 @@ LOOSE = Bounds(
     tail=2.0,
     flat=0.5,
 )
-"""For a short run on a machine that others use as well: does it run at all, and is it roughly right?"""
+"""For a short run on a machine that others use as well: does it run at all, and is it roughly right? Peers are held to
+little there: in its first seconds the plain loop is far slower than later."""
 
 
 class Verdict(StrEnum):
@@ -195,7 +196,7 @@ def _known(outcome: Outcome[Run], bounds: Bounds) -> Iterator[Check]:
     for known in KNOWN:
         if known.scenario == outcome.name and known.peer in outcome.rounds[0]:
             off = abs(ratio(outcome, known.figure, known.peer).middle / known.ratio - 1)
-            what = f"{outcome.name}: {known.peer}, {known.what} in plain loops, off the {known.ratio:.2g} known by"
+            what = f"{outcome.name}: {known.peer}, {known.what} in plain loops, off the {known.ratio:.3g} known by"
             yield Check(what, off, Relation.AT_MOST, bounds.like_known, validity=True)
 
 
