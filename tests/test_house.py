@@ -25,8 +25,9 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "reading": ({"core", "ports", "plan", "moments", "tenures"}, set()),
     "calling": ({"core", "ports", "plan", "moments", "tenures"}, {"msgspec"}),
     "doubt": ({"core", "plan", "moments", "calling", "tenures"}, set()),
+    "resources": ({"core", "ports", "plan", "calling", "doubt", "tenures"}, set()),
     "pipeline": (
-        {"core", "ports", "plan", "moments", "reading", "tenures", "window", "calling", "doubt"},
+        {"core", "ports", "plan", "moments", "reading", "tenures", "window", "resources", "doubt"},
         set(),
     ),
     "edges": ({"core", "ports", "plan", "edges"}, CLIENTS),

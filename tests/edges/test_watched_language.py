@@ -6,13 +6,14 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from entity_stream.core.model import Batch, Job, Reason
+from entity_stream.core.model import Batch, Job, Reason, Target
 from entity_stream.core.verdict import Done, Freeze, Halve, Park, PollVerdict, Running, SubmitVerdict, Wait
 from entity_stream.edges.watched_language import PATIENCE, WatchedLanguage
 from entity_stream.ports import Lease, unlimited
 from tests import virtual_time
 
 JOB = Job("1", "test")
+HERE = Target("test")
 
 
 class Scripted:
@@ -32,7 +33,7 @@ def told(*verdicts: SubmitVerdict) -> tuple[list[str], list[str | None]]:
     """Submit once a second; return the events of the log and the trouble after each submit."""
 
     async def main() -> list[str | None]:
-        language, troubles = WatchedLanguage(Scripted(iter(verdicts))), []
+        language, troubles = WatchedLanguage(Scripted(iter(verdicts)), HERE), []
         for _ in verdicts:
             await language.submit((), unlimited)
             troubles.append(language.trouble)
@@ -70,7 +71,7 @@ def test_an_answered_poll_is_a_useful_answer() -> None:
     """Running jobs show that the endpoint is there."""
 
     async def main() -> str | None:
-        language = WatchedLanguage(Scripted(iter([Park("401")])))
+        language = WatchedLanguage(Scripted(iter([Park("401")])), HERE)
         await language.submit((), unlimited)
         await language.poll(JOB, ())
         return language.trouble

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 from entity_stream.core.batching import Limits
-from entity_stream.core.model import Partition, Record
+from entity_stream.core.model import Partition, Record, Target
 from entity_stream.pipeline import Line
 from entity_stream.plan import Plan
 from entity_stream.ports import StartAgain
@@ -46,7 +46,8 @@ class World:
         self.endpoint.epochs = self.log.epochs
         self.source = LogSource(self.log, self.rng, chunks)
         self.ledger = CheckingLedger(self.log, self.rng, self.faults, self.plan.order, exactly_once=self.exactly_once)
-        self.line = Line(self.source, self.endpoint, self.ledger, self.plan, self.stop)
+        languages = {Target(self.plan.resources[0].name): self.endpoint}
+        self.line = Line(self.source, languages, self.ledger, self.plan, self.stop)
         for index in self.log.epochs:
             self.log.epochs[index] += 1
 

@@ -134,8 +134,10 @@ class LogSource:
 class Endpoint:
     """Answers with verdicts. What a document's text says is what becomes of it."""
 
-    def __init__(self, rng: random.Random, faults: Faults, duration: Callable[[], float] | None = None) -> None:
-        self._rng, self._faults = rng, faults
+    def __init__(
+        self, rng: random.Random, faults: Faults, duration: Callable[[], float] | None = None, name: str = "default"
+    ) -> None:
+        self._rng, self._faults, self.name = rng, faults, name
         self._duration = duration or (lambda: rng.uniform(0.1, 20.0))
         self.ends: dict[str, float] = {}
         self._frozen = {"submit": 0.0, "poll": 0.0}
@@ -166,7 +168,7 @@ class Endpoint:
         if any(document.text == "poison" for document in batch):
             return Halve(Reason("InvalidDocument", "poison"))
         told = self.probes if batch is PROBE else self.submits
-        job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(told)}", "default")
+        job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(told)}", self.name)
         told.append((now(), batch))
         self.ends[job.id] = now() + self._duration()
         if self._rng.random() < self._faults.silence:

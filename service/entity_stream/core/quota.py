@@ -34,6 +34,10 @@ class Quota:
         """Seconds until the operation may be called again."""
         return max(0.0, self._frozen[operation] - now)
 
+    def soonest(self, operation: Operation, now: float) -> float:
+        """Seconds until the operation may be called by one who reserves a slot now."""
+        return max(self.frozen(operation, now), self._next - now, 0.0)
+
     def reserve(self, now: float) -> float:
         """Take the next slot; return how many seconds away it is."""
         slot = max(self._next, now - self._burst)
