@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "board": ({"core", "plan", "moments", "stacks"}, {"structlog"}),
     "tenure": ({"core", "ports", "moments"}, set()),
     "tenures": ({"core", "ports", "moments", "tenure"}, {"msgspec"}),
-    "window": (set(), set()),
+    "window": ({"moments"}, set()),
     "reading": ({"core", "ports", "plan", "moments", "tenures"}, set()),
     "calling": ({"core", "ports", "plan", "moments", "tenures"}, {"msgspec"}),
     "doubt": ({"core", "plan", "moments", "calling", "tenures"}, set()),

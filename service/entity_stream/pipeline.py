@@ -38,7 +38,7 @@ class Line:
         self._tenures = Tenures(ledger, plan.order, [resource.name for resource in plan.resources])
         self._reader = Reader(source, self._tenures, plan)
         self._resources = Resources(languages, plan, self._tenures, stop)
-        self._window = Window(plan.window)
+        self._window = Window(plan.window, self._resources.stranded)
         self._carried = 0  # batches
         self._idle = asyncio.Event()
         self._idle.set()

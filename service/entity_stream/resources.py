@@ -127,6 +127,11 @@ class Resources:
         """Count the jobs that are accepted and not known to have ended."""
         return sum(calls.in_flight for calls in self._calls.values())
 
+    def stranded(self) -> int:
+        """Count the jobs whose owner does not answer, while others do."""
+        silent = [calls for calls in self._calls.values() if calls.shut()[Operation.POLL] is not None]
+        return sum(calls.in_flight for calls in silent) if len(silent) < len(self._calls) else 0
+
     def parked(self) -> str | None:
         """Say why nothing can be submitted of some route, if all that take it refuse it until an operator mends it."""
         return next(("; ".join(causes) for takers in self._takers.values() if (causes := takers.unable())), None)
