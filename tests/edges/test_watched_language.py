@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from entity_stream.core.model import Batch, Job, Reason, Target
+from entity_stream.core.model import Batch, Job, Reason, Route, Target
 from entity_stream.core.verdict import Done, Freeze, Halve, Park, PollVerdict, Running, SubmitVerdict, Wait
-from entity_stream.edges.watched_language import PATIENCE, WatchedLanguage
+from entity_stream.edges.watched_language import PATIENCE, WatchedLanguage, WatchedLanguages
 from entity_stream.ports import Lease, unlimited
 from tests import virtual_time
 
@@ -77,3 +77,17 @@ def test_an_answered_poll_is_a_useful_answer() -> None:
         return language.trouble
 
     assert virtual_time.run(main()) is None
+
+
+def test_languages_are_in_trouble_where_none_is_left_for_a_route() -> None:
+    """One that answers is enough, if it serves the same route; then each of the others is told by its name."""
+    canary = Route("incidents", "canary")
+    places = (Target("west"), Target("east"), Target("west", canary))
+    each = {target: WatchedLanguage(Scripted(iter([])), target) for target in places}
+    languages = WatchedLanguages(each)
+    troubles = []
+    for target, trouble in [(0, "no connection"), (1, "HTTP 503"), (0, None), (2, "HTTP 404")]:
+        each[places[target]].trouble = trouble
+        troubles.append(languages.trouble)
+    both = "west: no connection; east: HTTP 503"
+    assert troubles == [None, both, None, "west (incidents/canary): HTTP 404"]
