@@ -1,6 +1,7 @@
 """Several resources and their routes in the settings: what is left out, what is wrong, and that no key is shown."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from entity_stream.settings.model import PREFIX, Settings
 from entity_stream.settings.resources import MOST
 
 SECRET, OTHER = "s3cr3t-s3cr3t", "0th3r-0th3r"
+README = Path(__file__).parents[1] / "README.md"
 REQUIRED = {"KAFKA_BOOTSTRAP_SERVERS": "localhost:9092", "INPUT_TOPIC": "documents", "OUTPUT_TOPIC": "entities"}
 SINGLE = {
     "LANGUAGE_ENDPOINT": "https://all.example",
@@ -37,6 +39,16 @@ def refused(listed: object, /, **given: str) -> list[str]:
     assert SECRET not in str(caught.value)
     assert OTHER not in str(caught.value)
     return [str(mistake) for mistake in caught.value.mistakes]
+
+
+def test_the_list_in_the_readme_is_right(tmp_path: Path) -> None:
+    """It can be copied, once there are keys."""
+    found = re.search(r"```text sets=resources\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    key = tmp_path / "key"
+    key.write_text(OTHER)
+    plan = loaded(re.sub("/run/secrets/[a-z]+", str(key), found[1]), **SINGLE).plan()
+    assert [each.name for each in plan.resources if not each.draining] == ["west", "east"]
 
 
 def test_what_a_resource_leaves_out_is_as_for_all() -> None:

@@ -84,7 +84,7 @@ def test_the_journals_that_are_shown_are_printed_so() -> None:
         inspect("documents", index, commit, log, ["default"])
         for index, (commit, log) in enumerate(zip(commits, logs, strict=True))
     ]
-    shown = next(block.text for block in of("text") if block.wishes)
+    shown = next(block.text for block in of("text") if "prints" in block.wishes)
     assert shown.splitlines() == [headline("entity-stream", partitions), *words(partitions)]
 
 

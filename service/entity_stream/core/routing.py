@@ -6,9 +6,6 @@ from msgspec import Struct
 
 from entity_stream.core.model import Reason, Route
 
-SHOWN = 50
-"""Characters of a header that a reason quotes: no name of the API is longer."""
-
 Headers = Sequence[tuple[str, bytes | None]]
 
 
@@ -40,13 +37,11 @@ class Routing(Struct, frozen=True):
         asked = Route(project, deployment)
         if asked == self.default:
             return None
-        return asked if asked in self.allowed else _not_allowed(asked)
+        return asked if asked in self.allowed else NOT_ALLOWED
+
+
+NOT_ALLOWED = Reason("route-not-allowed", "its headers ask for a project and deployment that it may not ask for")
 
 
 def _text(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "replace")
-
-
-def _not_allowed(asked: Route) -> Reason:
-    named = f"project {asked.project[:SHOWN]!r} and deployment {asked.deployment[:SHOWN]!r}"
-    return Reason("route-not-allowed", f"its headers ask for {named}, which is no route of this service")
