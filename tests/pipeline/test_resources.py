@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from entity_stream.core.batching import Limits
-from entity_stream.core.model import Annotated, Batch, Job, Partition, Record, Rejected, Route, Target
+from entity_stream.core.model import Annotated, Batch, Job, Partition, Reason, Record, Rejected, Route, Target
 from entity_stream.core.quota import Operation
 from entity_stream.core.routing import Routing
-from entity_stream.core.verdict import Again, Freeze, PollVerdict, SubmitVerdict
+from entity_stream.core.verdict import Again, Done, Freeze, Judged, PollVerdict, SubmitVerdict
 from entity_stream.plan import Plan, Resource
 from entity_stream.ports import Lease
 from tests import virtual_time
@@ -114,6 +114,8 @@ async def test_when_all_refuse_that_is_told_with_their_names() -> None:
         group.create_task(look())
         await world.run_until(world.log.finished)
     assert 100 < now() < 100 + 2 * PLAN.park_for
+    first, *others = [when for when, _ in at(world, "east").submits]
+    assert max(others) < first + 2, "they hear of it at once, wherever they wait"
     world.assert_whole()
 
 
@@ -222,32 +224,34 @@ async def test_jobs_of_a_resource_that_is_gone_are_submitted_to_the_others() -> 
 
 
 @pytest.mark.asyncio
-async def test_a_broken_model_at_one_resource_rejects_nobody_and_stops_nothing() -> None:
+@pytest.mark.parametrize("name", ["west", "east"])
+async def test_a_broken_model_at_one_resource_rejects_nobody_and_stops_nothing(name: str) -> None:
     """What it rejects is submitted to the other; it gets the probe each minute and nothing else until that passes."""
     world = several(Log(plain(2_000)), [CALM, CALM])
-    poll = at(world, "west").poll
+    broken = at(world, name)
+    poll = broken.poll
 
     async def fail(job: Job, batch: Batch) -> PollVerdict:
         if now() >= HOUR:
             return await poll(job, batch)
-        at(world, "west")._fail(batch)
-        return Again("job failed InvalidModel")
+        broken._fail(batch)
+        return Done(Judged(tuple(Rejected(each.record, Reason("InvalidModel", "no")) for each in batch), ()))
 
-    at(world, "west").poll = fail  # type: ignore[method-assign]
+    broken.poll = fail  # type: ignore[method-assign]
 
     async def look() -> None:
         await asyncio.sleep(HOUR / 2)
         assert world.log.finished()
-        assert "rejects even a probe" in str(world.line.vitals().resources["west"].parked)
+        assert "rejects even a probe" in str(world.line.vitals().resources[name].parked)
         assert world.line.vitals().parked is None
         await asyncio.sleep(HOUR)
-        assert world.line.vitals().resources["west"].parked is None
+        assert world.line.vitals().resources[name].parked is None
 
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(look())
         await world.run_until(looking.done)
-    assert 50 <= len(at(world, "west").probes) <= 62
-    assert documents(at(world, "west")) <= PLAN.attempts * 25 * PLAN.window
+    assert 50 <= len(broken.probes) <= 62
+    assert documents(broken) <= PLAN.attempts * 25 * PLAN.window
     world.assert_whole()
 
 
