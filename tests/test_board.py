@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from entity_stream.board import LOOK, Board
-from entity_stream.core.model import Outcome, Partition, Record
+from entity_stream.core.model import Outcome, Partition, Record, Target
 from entity_stream.core.quota import Operation
 from entity_stream.core.watchdog import patience
 from entity_stream.pipeline import Line
-from entity_stream.plan import Plan, Vitals
+from entity_stream.plan import Health, Plan, Vitals
 from entity_stream.ports import Lease, unlimited
 from tests import virtual_time
 from tests.pipeline.worlds import Endpoint, Faults, Log, LogSource
@@ -27,8 +27,18 @@ HOURS = 20_000.0
 SECRET = "what a document says"  # noqa: S105 (of these tests)
 HERE = Partition("in", 0, 1)
 VITALS = Vitals(
-    {HERE: 12}, in_flight=4, bytes_held=12_000, draining=False, parked=None, frozen={}, shut={Operation.SUBMIT: None}
+    {HERE: 12},
+    in_flight=4,
+    bytes_held=12_000,
+    draining=False,
+    parked=None,
+    resources={"west": Health(4, shut={Operation.SUBMIT: None}), "east": Health()},
 )
+
+
+def health(**says: Any) -> Vitals:  # noqa: ANN401 (as they come)
+    """Have one of two resources be as a test wants."""
+    return replace(VITALS, resources=VITALS.resources | {"east": replace(Health(), **says)})
 
 
 class Edge:
@@ -75,7 +85,7 @@ async def lived(ledger: Hanging, duration: Callable[[], float], seconds: float) 
     rng, stop, board = random.Random(1), asyncio.Event(), Board(Edge(), PATIENCE)
     value = json.dumps({"text": SECRET}).encode()
     log = Log([Record(Partition("in", 0), offset, SECRET.encode(), value) for offset in range(60)])
-    line = Line(LogSource(log, rng, (0, 40)), Endpoint(rng, Faults(), duration), ledger, PLAN, stop)
+    line = Line(LogSource(log, rng, (0, 40)), {Target(): Endpoint(rng, Faults(), duration)}, ledger, PLAN, stop)
     board.live(line.vitals, ledger, Edge())
     running = asyncio.create_task(line.run())
     with looking_out(board) as logs:
@@ -147,9 +157,10 @@ IDLE = replace(VITALS, unfinished={}, in_flight=0, bytes_held=0)
 NAMED: dict[str, Callable[[], list[str]]] = {
     "no work": lambda: looked(IDLE),
     "an open transaction upstream": lambda: looked(IDLE, edge=an_edge(unread=range(7, 7))),
-    "a throttle": lambda: looked(replace(VITALS, frozen={Operation.POLL: 3.0})),
-    "a breaker": lambda: looked(replace(VITALS, shut={Operation.POLL: "HTTP 503"})),
+    "a throttle": lambda: looked(health(frozen={Operation.POLL: 3.0})),
+    "a breaker": lambda: looked(health(shut={Operation.POLL: "HTTP 503"})),
     "a park": lambda: looked(replace(VITALS, parked="HTTP 401")),
+    "a park of one resource": lambda: looked(health(parked="HTTP 401")),
     "a drain": lambda: looked(replace(VITALS, draining=True)),
     "an endpoint that does not answer": lambda: looked(language=an_edge(trouble="no connection")),
     "a ledger in trouble": lambda: looked(edge=an_edge(trouble="waiting for out-0 to acknowledge")),
@@ -161,7 +172,7 @@ UNNAMED: dict[str, Callable[[], list[str]]] = {
     "records that nobody reads": lambda: looked(IDLE, edge=an_edge(unread=range(7, 9))),
     "a full journal": lambda: looked(replace(VITALS, full=[HERE])),
     "a job that nobody polls": lambda: looked(replace(VITALS, in_flight=1)),
-    "a throttle that is over": lambda: looked(replace(VITALS, frozen={Operation.POLL: 0.0})),
+    "a throttle that is over": lambda: looked(health(frozen={Operation.POLL: 0.0})),
 }
 
 

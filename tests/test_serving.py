@@ -40,7 +40,7 @@ async def test_a_stop_while_the_brokers_do_not_answer_ends_the_start_at_once() -
             "in",
             Topics("out", "dead"),
             KafkaConnection(bootstrap, "group"),
-            LanguageEndpoint("http://127.0.0.1:1", "key", "project", "deployment"),
+            [LanguageEndpoint("http://127.0.0.1:1", "key", "project", "deployment")],
             Watch("127.0.0.1", 0),
         )
         serving = asyncio.create_task(serve(setup, stop, address.set_result))

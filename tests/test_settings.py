@@ -80,7 +80,7 @@ def test_what_is_required_is_enough_and_the_defaults_are_those_of_the_plans() ->
     minimal = loaded()
     assert minimal.plan() == Plan()
     assert minimal.kafka() == KafkaConnection("localhost:9092", "entity-stream")
-    assert minimal.language() == LanguageEndpoint("http://127.0.0.1:5000", SECRET, "incidents", "production")
+    assert minimal.languages() == (LanguageEndpoint("http://127.0.0.1:5000", SECRET, "incidents", "production"),)
     assert minimal.topics() == Topics("entities", "entities.dead-letter")
     assert minimal.watch() == Watch("0.0.0.0", 9464)  # noqa: S104 (compared, not bound)
 
@@ -139,7 +139,8 @@ def test_the_connections_can_be_set(tmp_path: Path) -> None:
     login = ("SASL_SSL", "PLAIN", "me", "pass word")
     assert full.kafka() == KafkaConnection(brokers, "us", "us-1", *login, pem, pem, pem, 30.0, "ours")
     url, version = "https://gateway.example/nlp", "2024-11-15-preview"
-    assert full.language() == LanguageEndpoint(url, SECRET, "incidents", "production", version, "west", 9.5, pem, 4.5)
+    endpoint = LanguageEndpoint(url, SECRET, "incidents", "production", version, "west", 9.5, pem, 4.5)
+    assert full.languages() == (endpoint,)
     assert full.topics() == Topics("entities", "letters")
     assert full.watch() == Watch("::1", 0)
 
@@ -416,13 +417,13 @@ def test_no_topic_is_used_twice(given: dict[str, str], both: str) -> None:
 )
 def test_the_key_may_travel_within_this_machine_or_encrypted(endpoint: str) -> None:
     """Plain HTTP is for loopback; HTTPS is for everywhere."""
-    assert loaded(LANGUAGE_ENDPOINT=endpoint).language().url == endpoint
+    assert loaded(LANGUAGE_ENDPOINT=endpoint).languages()[0].url == endpoint
 
 
 def test_plain_http_to_another_machine_can_be_allowed() -> None:
     """Who says so in a setting of its own may send the key unencrypted."""
     given = {"LANGUAGE_ENDPOINT": "http://engine:5000", "LANGUAGE_ALLOW_HTTP": "true"}
-    assert loaded(**given).language().url == "http://engine:5000"
+    assert loaded(**given).languages()[0].url == "http://engine:5000"
     told = the_mistake(given | {"LANGUAGE_ALLOW_HTTP": "yess"})
     assert "ALLOW_HTTP is 'yess'" in told, "and a mistake in it is not a second one in the endpoint"
 
@@ -479,7 +480,7 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     key, word = written(tmp_path, f"{SECRET}\n", "key"), written(tmp_path, " pass word \r\n", "word")
     given = environ(SASL | {"LANGUAGE_KEY_FILE": key, "KAFKA_SASL_PASSWORD_FILE": word, "LANGUAGE_KEY": ""})
     found = load(None, given)
-    assert (found.language().key, found.kafka().password) == (SECRET, " pass word ")
+    assert (found.languages()[0].key, found.kafka().password) == (SECRET, " pass word ")
 
 
 def test_a_secret_given_twice_is_a_mistake(tmp_path: Path) -> None:
@@ -526,7 +527,7 @@ def test_no_secret_is_ever_shown(tail: str) -> None:
             case Mistakes() as wrong:
                 assert SECRET not in f"{wrong}{wrong!r}{wrong.mistakes!r}", place
             case found:
-                assert SECRET not in f"{found}{found!r}{found.kafka()}{found.language()}{[found.kafka()]}", place
+                assert SECRET not in f"{found}{found!r}{found.kafka()}{found.languages()}{[found.kafka()]}", place
 
 
 def test_a_line_that_is_no_setting_is_not_shown(tmp_path: Path) -> None:
@@ -556,9 +557,9 @@ def test_a_secret_of_the_environment_wins_over_the_file_either_way(tmp_path: Pat
     key = written(tmp_path, "from-its-file", "key")
     direct = Path(written(tmp_path, "ENTITY_STREAM_LANGUAGE_KEY=direct\n", "direct"))
     by_file = Path(written(tmp_path, f"ENTITY_STREAM_LANGUAGE_KEY_FILE={key}\n", "by-file"))
-    assert loaded(by_file).language().key == SECRET
-    assert loaded(by_file, LANGUAGE_KEY="").language().key == "from-its-file"
-    assert loaded(direct, LANGUAGE_KEY="", LANGUAGE_KEY_FILE=key).language().key == "from-its-file"
+    assert loaded(by_file).languages()[0].key == SECRET
+    assert loaded(by_file, LANGUAGE_KEY="").languages()[0].key == "from-its-file"
+    assert loaded(direct, LANGUAGE_KEY="", LANGUAGE_KEY_FILE=key).languages()[0].key == "from-its-file"
 
 
 @pytest.mark.parametrize(
@@ -627,7 +628,7 @@ def test_whatever_the_values_there_are_settings_or_mistakes(values: dict[str, st
         case Mistakes(mistakes=mistakes):
             assert all(mistake.what and mistake.where and mistake.fix for mistake in mistakes)
         case found:
-            assert found.plan() and found.kafka() and found.language() and found.topics() and found.watch()  # noqa: PT018
+            assert found.plan() and found.kafka() and found.languages() and found.topics() and found.watch()  # noqa: PT018
 
 
 @given(st.one_of(st.binary(), st.lists(st.tuples(st.sampled_from(variables()), st.text())).map(
@@ -681,13 +682,14 @@ def test_the_readme_tells_every_setting() -> None:
 def test_every_variable_is_described() -> None:
     """Each variable has a sentence, words for what it takes, and a place in a section; secrets have no default."""
     rows = variables()
-    assert len({row.name for row in rows}) == len(rows) == len(Settings.model_fields) + 2
+    assert len({row.name for row in rows}) == len(rows) == len(Settings.model_fields) + 3
     for row in rows:
         assert row.description.endswith("."), row.name
         assert row.type, row.name
         assert "|" not in row.description + row.type, "it would break the table"
         assert not (row.secret and row.default), row.name
-    assert {row.name for row in rows if row.secret} == {variable("language_key"), variable("kafka_sasl_password")}
+    secret = {variable(name) for name in ("resources", "language_key", "kafka_sasl_password")}
+    assert {row.name for row in rows if row.secret} == secret
     assert {row.name for row in rows if row.required} == {variable(name) for name in LOCAL}
     assert next(iter(SECTIONS)) == next(iter(Settings.model_fields))
     assert SECTIONS.keys() < Settings.model_fields.keys()

@@ -8,8 +8,9 @@
     board.py        what is seen from outside: ready or why not, stalled or not
     estimating.py   what a backlog or a folder will cost and take, before anything is sent
     pipeline.py     the heart, one page: read, batch, carry a batch to its job's end
-    calling.py      asking the API until it has answered: submit, poll, throttles, refused keys
-    doubt.py        whether what the API rejects may be believed: the probe
+    resources.py    all endpoints and their models: who takes a batch, who owns a job
+    calling.py      asking one of them until it has answered: submit, poll, throttles, refused keys
+    doubt.py        whether what it rejects may be believed: the probe
     tenure.py       a partition while it is ours, and its settler: publish and commit, one act
     ports.py        what the pipeline needs: Source, Language, Ledger
     plan.py         every number it obeys

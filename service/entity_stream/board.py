@@ -4,7 +4,7 @@ Every no comes with its reasons in words.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import structlog
@@ -12,7 +12,7 @@ import structlog
 from entity_stream.core.model import Partition
 from entity_stream.core.watchdog import Sight, Watchdog
 from entity_stream.moments import now
-from entity_stream.plan import Vitals
+from entity_stream.plan import Health, Vitals
 from entity_stream.stacks import stacks
 
 log = structlog.get_logger("entity_stream")
@@ -121,10 +121,17 @@ class _Life:
         vitals, readable = self._look(), self._source.readable()
         unread = sum(map(len, readable.values()))
         work = {"records are read and not settled": vitals.bytes_held, f"{unread} offsets wait to be read": unread}
-        held_up = [f"throttled: {operation}" for operation, seconds in vitals.frozen.items() if seconds]
-        held_up += [f"spared: {operation}: {cause}" for operation, cause in vitals.shut.items() if cause is not None]
+        held_up = [cause for name, health in vitals.resources.items() for cause in _held_up(name, health)]
         return Sight(
             work=[words for words, there_is in work.items() if there_is],
             moved=(vitals.moved, *(offsets.start for offsets in readable.values())),
             causes=self.troubles() + held_up,
         )
+
+
+def _held_up(name: str, health: Health) -> Iterator[str]:
+    """Tell what jobs at one resource may have to wait for, though the others work."""
+    if health.parked is not None:
+        yield f"parked: {name}: {health.parked}"
+    yield from (f"throttled: {name}: {operation}" for operation, seconds in health.frozen.items() if seconds)
+    yield from (f"spared: {name}: {operation}: {cause}" for operation, cause in health.shut.items() if cause)

@@ -1,15 +1,18 @@
-"""Calling the API until it has answered: submit until a batch is taken or refused, poll until a job has ended.
+"""Calling one resource until it has answered: submit until a batch is taken or refused, poll until a job has ended.
 
 Passing trouble is waited out here. A throttle, a refused key or an outage holds everybody at once; nobody
-gives a document up for it.
+gives a document up for it. What is held up before its submit may go elsewhere, a job may not.
 """
 
 import asyncio
+import math
 import random
 from itertools import count
+from typing import Protocol
 
 from msgspec import Struct
 
+from entity_stream.core.choice import Offer
 from entity_stream.core.gate import Gate
 from entity_stream.core.model import Batch, Job, Reason
 from entity_stream.core.polling import Polling, backoff
@@ -40,23 +43,45 @@ class Submitted(Struct, frozen=True):
     """The API has refused it, and would again."""
 
 
-class Calls:
-    """The calls of one line to one resource."""
+class Elsewhere(Struct, frozen=True):
+    """A batch was held up for so long that it had better be submitted somewhere else."""
 
-    def __init__(self, language: Language, plan: Plan, tenures: Tenures, stop: asyncio.Event) -> None:
+
+class Others(Protocol):
+    """Who else could take a batch."""
+
+    @property
+    def news(self) -> asyncio.Event:
+        """What wakes whoever waits, here or there: it is set and cleared at once."""
+        ...
+
+    def beat(self, offer: Offer) -> bool:
+        """Tell whether one of them makes a better offer."""
+        ...
+
+
+class Calls:
+    """The calls of one line to one target: to a resource, for what is of one route."""
+
+    def __init__(
+        self, language: Language, quota: Quota, plan: Plan, tenures: Tenures, stop: asyncio.Event, others: Others
+    ) -> None:
+        """Share the quota with the other routes of the resource, and the news with the other resources of the route."""
         self._language, self._plan, self._tenures, self._stop = language, plan, tenures, stop
+        self._others, self._news = others, others.news
         self._polling = Polling()
-        self._quota = Quota(plan.calls_per_minute)
+        self._quota = quota
         self._gates = {operation: Gate() for operation in Operation}
         self._answered = 0.0  # when the endpoint last told anybody anything of use
         self._taken = 0.0  # when it last took anybody's submit
         self._parked: dict[Operation, str] = {}
         self.in_flight = 0
         """Jobs that are accepted and not known to have ended."""
+        self.submitting = 0
+        """Batches that wait here, or are under way."""
         self.heard = 0
         """Answers of use so far."""
         self._doubt: str | None = None
-        self._news = asyncio.Event()  # set and cleared at once, which wakes whoever waits
 
     def wake(self) -> None:
         """Have whoever waits look again: the stop has come, partitions are gone, or a gate is open."""
@@ -67,6 +92,20 @@ class Calls:
         """Submit nothing but the probe, and say why; with no cause, anything again."""
         self._doubt = cause
         self.wake()
+
+    def offer(self, part: float = math.inf) -> Offer:
+        """Tell how soon a batch could be submitted, and whether we have our part of all batches already."""
+        if self._doubt:
+            return Offer(shut=True, wait=math.inf)
+        if wait := self._gates[Operation.SUBMIT].wait(now()):
+            return Offer(shut=True, wait=wait)
+        full = self.submitting + self.in_flight >= part
+        return Offer(wait=self._quota.soonest(Operation.SUBMIT, now()), full=full)
+
+    @property
+    def doubted(self) -> bool:
+        """Whether nothing but the probe is submitted."""
+        return self._doubt is not None
 
     @property
     def parked(self) -> str | None:
@@ -86,11 +125,18 @@ class Calls:
         """Why each operation is tried by one caller at a time only, if it is."""
         return {operation: gate.cause for operation, gate in self._gates.items()}
 
-    async def submit(self, grant: Grant) -> Submitted | None:
+    async def submit(self, grant: Grant) -> Submitted | Elsewhere | None:
         """Submit until the API takes or refuses what is still ours; None when nothing is, or when we stop.
 
         A job that is taken is named in the journals before anybody else can run.
         """
+        self.submitting += 1
+        try:
+            return await self._submit(grant)
+        finally:
+            self.submitting -= 1
+
+    async def _submit(self, grant: Grant) -> Submitted | Elsewhere | None:
         solitude = Solitude(ALONE)
         for attempt in count():
             if not (lease := await self._turn(Operation.SUBMIT, grant.batch)):
@@ -109,6 +155,8 @@ class Calls:
                     return Submitted(Halve(reason), grant.batch, sent)
                 case trouble:
                     await self._sit_out(Operation.SUBMIT, trouble, attempt)
+        if self._moves(grant.batch):
+            return Elsewhere()
         grant.give_back()
         return None
 
@@ -228,5 +276,10 @@ class Calls:
 
     def _wanted(self, operation: Operation, batch: Batch) -> bool:
         """Tell whether there is still anything to call for: nobody else's batch may take a turn, or a try at a gate."""
-        stopped = operation is Operation.SUBMIT and self._stop.is_set()
-        return not stopped and self._tenures.hold(batch)
+        if operation is Operation.SUBMIT and (self._stop.is_set() or self._moves(batch)):
+            return False
+        return self._tenures.hold(batch)
+
+    def _moves(self, batch: Batch) -> bool:
+        """Tell whether a batch that is held up had better be submitted elsewhere; the probe asks us."""
+        return batch is not PROBE and self._held_up(Operation.SUBMIT, batch) > 0 and self._others.beat(self.offer())

@@ -94,7 +94,7 @@ def _journal(options: argparse.Namespace) -> int:
     connection = settings.kafka()
     if options.group is not None:
         connection = msgspec.structs.replace(connection, group=options.group)
-    partitions = asyncio.run(journals.inspect_group(connection, settings.language_resource))
+    partitions = asyncio.run(journals.inspect_group(connection, settings.resource_names()))
     if options.json:
         for each in partitions:
             print(msgspec.json.encode(each).decode())

@@ -1,13 +1,14 @@
 """Whether a rejection may be believed: it may where the API has annotated something meanwhile, at least a probe.
 
-Poison or a broken deployment? While the probe fails nothing else is submitted, it is asked again after a
+Poison or a broken deployment? While the probe fails nothing else is submitted there, it is asked again after a
 pause, and whatever was rejected before it passed is void: nothing goes to the dead letters for it.
 """
 
 import asyncio
 import math
 
-from entity_stream.calling import Calls
+from entity_stream.calling import Calls, Submitted
+from entity_stream.core.model import Job
 from entity_stream.core.probe import PROBE, failure
 from entity_stream.core.verdict import Halve
 from entity_stream.moments import heard, now
@@ -25,7 +26,10 @@ BREATH = 1.0
 
 
 class Doubt:
-    """What is known for and against the API of one line."""
+    """What is known for and against one target."""
+
+    home: asyncio.TaskGroup
+    """Where the probe is asked until it passes, while those who doubted have gone elsewhere."""
 
     def __init__(self, calls: Calls, plan: Plan, stop: asyncio.Event) -> None:
         self._calls, self._plan, self._stop = calls, plan, stop
@@ -58,33 +62,40 @@ class Doubt:
         What a job that was `submitted` before the API was mended rejects, it rejects for nothing.
         """
         async with self._asking:  # who waits for another's probe need not ask again
-            if (since if submitted is None else submitted) < self._mended:
+            if (since if submitted is None else submitted) < self._mended or self._calls.doubted:
                 return False
             return since <= self._annotated or await self._ask()
 
     async def _ask(self) -> bool:
-        """Ask until the probe passes; tell whether it did at once."""
-        at_once = True
-        while cause := await self._probe():
-            if self._stop.is_set():
-                return False
-            if cause == UNANSWERED:  # we are being taken out of the group: nothing is known of the API
-                await heard(self._stop, BREATH)
-                continue
+        """Ask the probe; tell whether it has passed."""
+        while (cause := await self._probe()) == UNANSWERED and not self._stop.is_set():
+            await heard(self._stop, BREATH)  # we are being taken out of the group: nothing is known of the API
+        if cause == UNANSWERED:
+            return False
+        if cause:
             self._calls.doubt(f"{REJECTED}: {cause}")
-            at_once = False
-            await heard(self._stop, self._plan.park_for)
-        self._calls.doubt(None)
+            self.home.create_task(self._mend())
+            return False
         self._annotated = now()
-        if not at_once:
-            self._mended = self._annotated
-        return at_once
+        return True
+
+    async def _mend(self) -> None:
+        """Ask the probe until it passes, and then have everything submitted again."""
+        pause = self._plan.park_for
+        while not await heard(self._stop, pause):
+            if (cause := await self._probe()) is None:
+                self._annotated = self._mended = now()
+                self._calls.doubt(None)
+                return
+            pause = BREATH if cause == UNANSWERED else self._plan.park_for
 
     async def _probe(self) -> str | None:
         """Run the probe as a job; return why it failed."""
-        if (submitted := await self._calls.submit(Grant(PROBE))) is None:
-            return UNANSWERED
-        if isinstance(submitted.answer, Halve):
-            return failure(submitted.answer)
-        ended = await self._calls.poll(submitted.answer, PROBE)
-        return UNANSWERED if ended is None else failure(ended)
+        match await self._calls.submit(Grant(PROBE)):
+            case Submitted(answer=Halve() as refusal):
+                return failure(refusal)
+            case Submitted(answer=Job() as job):
+                ended = await self._calls.poll(job, PROBE)
+                return UNANSWERED if ended is None else failure(ended)
+            case _:
+                return UNANSWERED

@@ -23,7 +23,7 @@ async def of_topic(
 
     `price`: of 1,000 text records. Raises the Mistake that says why the topic cannot be read.
     """
-    readings = await read_backlog(connection, topic, plan.resource, plan.limits, most, tell)
+    readings = await read_backlog(connection, topic, [each.name for each in plan.resources], plan.limits, most, tell)
     return estimate(readings, at_rate(plan.calls_per_minute), price)
 
 

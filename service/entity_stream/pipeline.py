@@ -12,19 +12,19 @@ last commit, asks for the jobs that are in flight, and submits the rest.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from entity_stream.calling import Calls
 from entity_stream.core.backlog import Look
 from entity_stream.core.forecast import Forecast, Strain, Trend
-from entity_stream.core.model import Batch, Job, Partition, Reason, Rejected
-from entity_stream.core.trial import Left, merged, trial
+from entity_stream.core.model import Batch, Job, Partition, Reason, Rejected, Target
+from entity_stream.core.trial import Left, by_route, merged, trial
 from entity_stream.core.verdict import Again, Done, Halve, Judged
 from entity_stream.doubt import Doubt
 from entity_stream.moments import heard, now
 from entity_stream.plan import Plan, Vitals
 from entity_stream.ports import Language, Ledger, Source
 from entity_stream.reading import Reader
+from entity_stream.resources import Resources
 from entity_stream.tenures import Grant, Resumed, Tenures
 from entity_stream.window import Window
 
@@ -32,13 +32,15 @@ from entity_stream.window import Window
 class Line:
     """The service between its three ports, from its making to its `stop`."""
 
-    def __init__(self, source: Source, language: Language, ledger: Ledger, plan: Plan, stop: asyncio.Event) -> None:
+    def __init__(
+        self, source: Source, languages: Mapping[Target, Language], ledger: Ledger, plan: Plan, stop: asyncio.Event
+    ) -> None:
+        """Have a language for each route at each resource of the plan."""
         self._plan, self._stop = plan, stop
-        self._tenures = Tenures(ledger, plan.order, plan.resource)
+        self._tenures = Tenures(ledger, plan.order, [resource.name for resource in plan.resources])
         self._reader = Reader(source, self._tenures, plan)
-        self._calls = Calls(language, plan, self._tenures, stop)
-        self._doubt = Doubt(self._calls, plan, stop)
-        self._window = Window(plan.window)
+        self._resources = Resources(languages, plan, self._tenures, stop)
+        self._window = Window(plan.window, self._resources.stranded)
         self._trend = Trend()
         self._carried = 0  # batches
         self._idle = asyncio.Event()
@@ -51,10 +53,11 @@ class Line:
         async with asyncio.TaskGroup() as settlers:
             try:
                 async with asyncio.timeout(None) as over, asyncio.TaskGroup() as batches:
+                    self._resources.live_in(batches)
                     reading = batches.create_task(self._read(batches, settlers))
                     await self._stop.wait()
                     reading.cancel()
-                    self._calls.wake()
+                    self._resources.wake()
                     await heard(self._idle, self._plan.drain_for)
                     left = await self._tenures.release(list(self._tenures.unfinished()), self._plan.release_for)
                     over.reschedule(now())
@@ -94,7 +97,8 @@ class Line:
             left = await self._follow(resumed.job, resumed.batch, now(), resumed=True)
         finally:
             self._window.disinherit()
-        await self._annotate(left, resumed.attempts, alone=False)
+        for part in by_route(left):  # it may have been submitted under other rules
+            await self._annotate(part, resumed.attempts, alone=False)
 
     async def _annotate(self, left: Left, asked: int, *, alone: bool) -> None:
         """Bring what is left of a batch to its outcomes; what a broken API rejected is submitted again."""
@@ -112,10 +116,10 @@ class Line:
             left = await self._run(left.documents, asked, left.documents)
         if not left.documents:
             return ()
-        if not await self._doubt.believes(left.sent):
+        if not await self._resources.believes([left]):
             return left.documents
         convicted = await self._try(left, asked if alone else 0)
-        if convicted and not await self._doubt.believes(max(each.sent for each in convicted)):
+        if not await self._resources.believes(convicted):
             return tuple(document for each in convicted for document in each.documents)
         self._tenures.finish(Rejected(each.documents[0].record, each.reason) for each in convicted)
         return ()
@@ -134,39 +138,43 @@ class Line:
 
     async def _job(self, grant: Grant) -> Left:
         """Run a batch as one job, finish what it brings, return what it does not."""
-        if (submitted := await self._calls.submit(grant)) is None:
+        if (answered := await self._resources.submit(grant)) is None:
             return NOTHING
+        resource, submitted = answered
         batch, sent = submitted.batch, submitted.sent
         if isinstance(submitted.answer, Halve):
-            return Left(batch, submitted.answer.reason, sent, final=submitted.refused or len(batch) > 1)
+            final = submitted.refused or len(batch) > 1
+            return Left(batch, submitted.answer.reason, sent, final, resource)
         return await self._follow(submitted.answer, batch, sent)
 
     async def _follow(self, job: Job, batch: Batch, sent: float, *, resumed: bool = False) -> Left:
         """Wait for the end of a job, finish what it brings, return what it does not."""
-        match await self._calls.poll(job, batch, resumed=resumed):
-            case Done(judged) if resumed and not await self._inherit(judged):
-                return Left(batch, MISSING, sent)
+        doubt = self._resources.doubt(job.resource, batch)
+        match await self._resources.poll(job, batch, resumed=resumed):
+            case Done(judged) if resumed and not await self._inherit(judged, doubt):
+                return Left(batch, MISSING, sent, resource=job.resource)
             case Done(judged):
-                return await self._finish(judged, batch, sent)
+                left = await self._finish(judged, batch, doubt, sent)
+                return Left(left, MISSING, sent, resource=job.resource)
             case Again(cause):
-                return Left(batch, Reason("job-failed", cause), sent)
+                return Left(batch, Reason("job-failed", cause), sent, resource=job.resource)
             case None:
                 return NOTHING
 
-    async def _inherit(self, judged: Judged) -> bool:
+    async def _inherit(self, judged: Judged, doubt: Doubt) -> bool:
         """Tell whether the result of a job of an earlier life may be taken for what it says."""
         if judged.annotates:
-            self._doubt.inherited(judged.ended)
-        return judged.annotates or not judged.outcomes or await self._doubt.believes_inherited(judged.created)
+            doubt.inherited(judged.ended)
+        return judged.annotates or not judged.outcomes or await doubt.believes_inherited(judged.created)
 
-    async def _finish(self, judged: Judged, batch: Batch, sent: float) -> Left:
+    async def _finish(self, judged: Judged, batch: Batch, doubt: Doubt, sent: float) -> Batch:
         """Finish what a job brought; where it does nothing but reject, only if that is to be believed."""
         if judged.annotates:
-            self._doubt.annotated()
-        if judged.annotates or not judged.outcomes or await self._doubt.believes(now(), sent):
+            doubt.annotated()
+        if judged.annotates or not judged.outcomes or await doubt.believes(now(), sent):
             self._tenures.finish(judged.outcomes)
-            return Left(judged.missing, MISSING, sent)
-        return Left(batch, MISSING, sent)
+            return judged.missing
+        return batch
 
     async def _try(self, left: Left, asked: int) -> list[Left]:
         """Find who in a batch is to blame for it; return them, each alone."""
@@ -182,12 +190,12 @@ class Line:
     async def _release(self, partitions: Collection[Partition]) -> None:
         """Let partitions go, with all that is open or unsettled of them."""
         self._reader.drop(partitions)
-        self._calls.wake()  # whoever runs next finds them gone: `release` forgets them before it waits
+        self._resources.wake()  # whoever runs next finds them gone: `release` forgets them before it waits
         await self._tenures.release(partitions, self._plan.release_for)
 
     def see(self, look: Look) -> None:
         """Take in where the whole group stands."""
-        self._trend.see(look, Strain(window=self._window.occupancy, quota=self._calls.load()))
+        self._trend.see(look, Strain(window=self._window.occupancy, quota=self._resources.load()))
 
     def forecast(self) -> Forecast | None:
         """Say when the group will have settled all that there is; None as long as nobody can tell."""
@@ -197,13 +205,12 @@ class Line:
         """Look, without touching."""
         return Vitals(
             unfinished=self._tenures.unfinished(),
-            in_flight=self._calls.in_flight,
+            in_flight=self._resources.in_flight(),
             bytes_held=self._tenures.bytes_held(),
             draining=self._stop.is_set(),
-            parked=self._calls.parked,
-            frozen=self._calls.frozen(),
-            shut=self._calls.shut(),
-            moved=self._reader.records + self._calls.heard + self._tenures.settles(),
+            parked=self._resources.parked(),
+            resources=self._resources.health(),
+            moved=self._reader.records + self._resources.heard() + self._tenures.settles(),
             superseded=self._tenures.superseded(),
             full=self._reader.full(),
             oldest=self._tenures.oldest(),

@@ -3,15 +3,29 @@
 A key or password is in no repr: a plan may be logged.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
 
 from entity_stream.core.batching import Limits
-from entity_stream.core.model import Partition
+from entity_stream.core.model import Partition, Route, Target
 from entity_stream.core.ordering import Order
 from entity_stream.core.quota import Operation
+from entity_stream.core.routing import Routing
+
+
+class Resource(Struct, frozen=True):
+    """What a line knows of one Language endpoint."""
+
+    name: str = "default"
+    """What the journal calls it."""
+    weight: float = 1.0
+    """Its part of the work, compared with others, while quota is free at all of them."""
+    draining: bool = False
+    """It takes no new work; jobs in flight are asked for."""
+    calls_per_minute: float | None = None
+    """None: as the plan says."""
 
 
 class Plan(Struct, frozen=True):
@@ -23,10 +37,12 @@ class Plan(Struct, frozen=True):
     """Jobs in flight at the most."""
     memory: int = 32_000_000
     """Records that are fetched and not settled, in bytes; one read may exceed it."""
-    resource: str = "default"
-    """The endpoint's name in the journal: jobs in flight at any other are submitted again."""
+    resources: tuple[Resource, ...] = (Resource(),)
+    """Each with a name of its own: jobs in flight at any other resource are submitted again."""
+    routing: Routing | None = None
+    """Which records go by a route that is not the default; None: none."""
     calls_per_minute: float = 1_000.0
-    """Submits and polls together."""
+    """Submits and polls together, of each resource."""
     attempts: int = 3
     """How often what a job did not bring is submitted before it is tried part by part."""
     overdue: float = 3_600.0
@@ -43,21 +59,32 @@ class Plan(Struct, frozen=True):
     """The time in which the wanted number of replicas would settle what the group has left."""
 
 
+class Health(Struct, frozen=True):
+    """How one resource is."""
+
+    in_flight: int = 0
+    """Jobs."""
+    parked: str | None = None
+    """What it refuses until an operator mends it, if only on one of its routes."""
+    frozen: dict[Operation, float] = {}
+    """Seconds until an operation may be called again."""
+    shut: dict[Operation, str | None] = {}
+    """Why an operation is tried by one caller at a time only, if it is, on some route."""
+
+
 class Vitals(Struct, frozen=True):
     """What a line is doing right now."""
 
     unfinished: dict[Partition, int]
     """Records begun and not settled, of each partition that is ours."""
     in_flight: int
-    """Jobs."""
+    """Jobs, of all resources."""
     bytes_held: int
     draining: bool
     parked: str | None
-    """What the API refuses until an operator mends it."""
-    frozen: dict[Operation, float]
-    """Seconds until an operation may be called again."""
-    shut: dict[Operation, str | None]
-    """Why an operation is tried by one caller at a time only, if it is."""
+    """What every resource that could take it refuses until an operator mends it."""
+    resources: dict[str, Health]
+    """By name."""
     moved: int = 0
     """A number that grows with every sign of progress: records read, calls answered, outcomes settled."""
     superseded: int = 0
@@ -113,9 +140,28 @@ class LanguageEndpoint(Struct, frozen=True):
     """PEM; without it the authorities that the system trusts."""
     price: float | None = None
     """Of 1,000 text records, in whatever currency; None: nobody has said."""
+    routes: tuple[Route | None, ...] = (None,)
+    """What it serves; None: what records ask for that ask for nothing, its own project and deployment."""
+    listed: bool = False
+    """It stands in the settings' list of resources, not in settings of its own."""
 
     def __repr__(self) -> str:
         return _without_secret(self, "key")
+
+
+def targets(endpoints: Iterable[LanguageEndpoint]) -> dict[Target, LanguageEndpoint]:
+    """Spread endpoints over the routes that each serves."""
+    return {
+        Target(endpoint.resource, route): _by_way_of(route, endpoint)
+        for endpoint in endpoints
+        for route in endpoint.routes
+    }
+
+
+def _by_way_of(route: Route | None, endpoint: LanguageEndpoint) -> LanguageEndpoint:
+    if route is None:
+        return endpoint
+    return msgspec.structs.replace(endpoint, project=route.project, deployment=route.deployment)
 
 
 class Watch(Struct, frozen=True):

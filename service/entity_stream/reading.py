@@ -75,7 +75,7 @@ class Reader:
         """Begin a record; return the batches that are full with it."""
         if not self._tenures.begin(record):
             return []
-        match messages.decode(record):
+        match messages.decode(record, self._plan.routing):
             case Document() as document:
                 return [] if self._tenures.inherits(document) else self._batcher.add(document, arrived)
             case outcome:

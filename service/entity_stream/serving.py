@@ -5,7 +5,7 @@ A life ends early only when its producer or a settle is lost; the next one begin
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from msgspec import Struct
 from entity_stream.board import Board
 from entity_stream.core.messages import Topics
 from entity_stream.core.mistake import Mistake, leaves
+from entity_stream.core.model import Target
 from entity_stream.core.polling import backoff
 from entity_stream.core.watchdog import patience
 from entity_stream.edges import admin, language_http
@@ -28,14 +29,15 @@ from entity_stream.edges.kafka_transactions import TransactionalLedger
 from entity_stream.edges.language_http import HttpLanguage
 from entity_stream.edges.publishing import new_producer
 from entity_stream.edges.telemetry import Gauges, Metrics, ObservedLanguage, ObservedLedger, ObservedSource
-from entity_stream.edges.watched_language import WatchedLanguage
+from entity_stream.edges.watched_language import WatchedLanguage, WatchedLanguages
 from entity_stream.moments import heard, now
 from entity_stream.pipeline import Line
-from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
+from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch, targets
 from entity_stream.ports import Language, StartAgain
 from entity_stream.settings.model import Settings
 
 T = TypeVar("T")
+Languages = Mapping[Target, Language]
 
 log = structlog.get_logger("entity_stream")
 
@@ -60,8 +62,14 @@ class Setup(Struct, frozen=True):
     input_topic: str
     topics: Topics
     kafka: KafkaConnection
-    language: LanguageEndpoint
+    languages: Sequence[LanguageEndpoint]
+    """One for each resource of the plan."""
     watch: Watch
+
+    def patience(self) -> float:
+        """Seconds of unexplained quiet that a healthy line may need, at its slowest resource."""
+        calls = min(each.calls_per_minute or self.plan.calls_per_minute for each in self.plan.resources)
+        return patience(max(each.timeout for each in self.languages), self.plan.window, calls)
 
 
 def setup_of(settings: Settings) -> Setup:
@@ -71,7 +79,7 @@ def setup_of(settings: Settings) -> Setup:
         input_topic=settings.input_topic,
         topics=settings.topics(),
         kafka=settings.kafka(),
-        language=settings.language(),
+        languages=settings.languages(),
         watch=settings.watch(),
     )
 
@@ -84,34 +92,50 @@ def log_address(address: str) -> None:
 async def serve(setup: Setup, stop: asyncio.Event, announce: Callable[[str], None] = log_address) -> None:
     """Serve until the stop; `announce` is given the address of metrics and probes."""
     metrics = Metrics()
-    async with language_http.connect(setup.language, setup.plan.window * 2) as transport:
-        watched = WatchedLanguage(HttpLanguage(transport, setup.language, metrics))
-        board = Board(watched, patience(setup.language.timeout, setup.plan.window, setup.plan.calls_per_minute))
+    async with _languages(setup, metrics) as watched:
+        draining = {resource.name for resource in setup.plan.resources if resource.draining}
+        taking = {target: each for target, each in watched.items() if target.resource not in draining}
+        board = Board(WatchedLanguages(taking), setup.patience())
         where = setup.watch
         async with serve_health(where.host, where.port, metrics.registry, board.unready, board.stalled) as address:
             announce(address)
-            await _live(setup, ObservedLanguage(watched, metrics), metrics, board, stop)
+            observed = {target: ObservedLanguage(each, metrics) for target, each in watched.items()}
+            await _live(setup, observed, metrics, board, stop)
 
 
-async def _live(setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:
+@asynccontextmanager
+async def _languages(setup: Setup, metrics: Metrics) -> AsyncIterator[dict[Target, WatchedLanguage]]:
+    """Hold connections to each resource; its routes share them."""
+    async with AsyncExitStack() as stack:
+        transports = {
+            endpoint.resource: await stack.enter_async_context(language_http.connect(endpoint, setup.plan.window * 2))
+            for endpoint in setup.languages
+        }
+        yield {
+            target: WatchedLanguage(HttpLanguage(transports[target.resource], endpoint, metrics), target)
+            for target, endpoint in targets(setup.languages).items()
+        }
+
+
+async def _live(setup: Setup, languages: Languages, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:
     """Live until the stop, again and again. What is wrong at the first start is a mistake; later it may pass."""
-    await _live_once(setup, language, metrics, board, stop)
+    await _live_once(setup, languages, metrics, board, stop)
     attempt = 0
     while not await heard(stop, backoff(attempt, random.random(), BREATH)):  # noqa: S311 (jitter is no secret)
         metrics.count("restarts")
         began = now()
         try:
-            await _live_once(setup, language, metrics, board, stop)
+            await _live_once(setup, languages, metrics, board, stop)
         except Mistake as mistake:  # it was right when we started: the brokers are away
             board.wait(str(mistake))
             log.warning("serve.cannot_start_again", reason=str(mistake))
         attempt = attempt + 1 if now() - began < LONG_LIFE else 0
 
 
-async def _live_once(setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:
+async def _live_once(setup: Setup, languages: Languages, metrics: Metrics, board: Board, stop: asyncio.Event) -> None:
     """Live until the stop, or until what the run rests on is lost."""
     try:
-        async with _line(setup, language, metrics, board, stop) as (line, backlog), asyncio.TaskGroup() as beside:
+        async with _line(setup, languages, metrics, board, stop) as (line, backlog), asyncio.TaskGroup() as beside:
             log.info("serve.started", topic=setup.input_topic, group=setup.kafka.group)
             looking = [beside.create_task(board.look_out()), beside.create_task(backlog.watch(line.see))]
             left = await line.run()
@@ -128,7 +152,7 @@ async def _live_once(setup: Setup, language: Language, metrics: Metrics, board: 
 
 @asynccontextmanager
 async def _line(
-    setup: Setup, language: Language, metrics: Metrics, board: Board, stop: asyncio.Event
+    setup: Setup, languages: Languages, metrics: Metrics, board: Board, stop: asyncio.Event
 ) -> AsyncIterator[tuple[Line, KafkaBacklog]]:
     """Connect to the brokers and make a line, and what looks at the whole group; leave them when the block ends."""
     async with AsyncExitStack() as stack:
@@ -141,7 +165,7 @@ async def _line(
         stack.push_async_callback(farewell, consumer.stop, stop)
         await _unless(stop, connected(ledger.start(), setup.kafka))
         source = KafkaSource(consumer, setup.input_topic, membership, ledger.fence, metrics)
-        line = Line(ObservedSource(source, metrics), language, ObservedLedger(ledger, metrics), setup.plan, stop)
+        line = Line(ObservedSource(source, metrics), languages, ObservedLedger(ledger, metrics), setup.plan, stop)
         await _unless(stop, connected(consumer.start(), setup.kafka))
         gauges = Gauges(line.vitals, source.lags, line.forecast, setup.plan)
         metrics.registry.register(gauges)
@@ -161,10 +185,12 @@ def new_ledger(
 
 
 async def ask(setup: Setup) -> list[admin.Finding]:
-    """Ask brokers and endpoint whether they would let this service work; nothing is written, read or paid."""
+    """Ask brokers and endpoints whether they would let this service work; nothing is written, read or paid."""
     findings = await admin.ask_kafka(setup.kafka, setup.input_topic, _outputs(setup.topics))
-    async with language_http.connect(setup.language, connections=1) as transport:
-        return findings + await admin.ask_language(transport, setup.language)
+    for endpoint in setup.languages:
+        async with language_http.connect(endpoint, connections=1) as transport:
+            findings += await admin.ask_language(transport, endpoint)
+    return findings
 
 
 def _outputs(topics: Topics) -> list[str]:

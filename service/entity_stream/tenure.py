@@ -5,7 +5,7 @@ they are settled, and what there is no room to say is not done.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from entity_stream.core import journal
@@ -23,10 +23,10 @@ it would be paid again, and so would they."""
 class Tenure:
     """What is begun, in which job, whose turn it is, what is ready to be settled."""
 
-    def __init__(self, claim: Claim, order: Order, resource: str) -> None:
-        """Take over what the claim's journal says; only jobs of `resource` can be asked for."""
+    def __init__(self, claim: Claim, order: Order, resources: Collection[str]) -> None:
+        """Take over what the claim's journal says; only jobs of these resources can be asked for."""
         self.partition = claim.partition
-        self.progress = Progress(claim.position, journal.read(claim.journal) if claim.journal else None, [resource])
+        self.progress = Progress(claim.position, journal.read(claim.journal) if claim.journal else None, resources)
         self.bytes_held = 0
         self.settles = 0
         self._lanes = Lanes(order)

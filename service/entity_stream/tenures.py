@@ -68,8 +68,9 @@ class Resumed(Struct, frozen=True):
 class Tenures:
     """All of them, by partition."""
 
-    def __init__(self, ledger: Ledger, order: Order, resource: str) -> None:
-        self._ledger, self._order, self._resource = ledger, order, resource
+    def __init__(self, ledger: Ledger, order: Order, resources: Collection[str]) -> None:
+        """Take over jobs in flight at these resources only."""
+        self._ledger, self._order, self._resources = ledger, order, resources
         self._held: dict[Partition, Tenure] = {}
         self._settlers: dict[Tenure, asyncio.Task[None]] = {}
         self._settled = 0  # settles of partitions that are gone
@@ -80,7 +81,7 @@ class Tenures:
 
     def claim(self, claim: Claim, settlers: asyncio.TaskGroup) -> None:
         """Make a partition ours; its settler lives in `settlers`."""
-        tenure = self._held[claim.partition] = Tenure(claim, self._order, self._resource)
+        tenure = self._held[claim.partition] = Tenure(claim, self._order, self._resources)
         self._settlers[tenure] = settlers.create_task(self._keep(tenure))
 
     async def _keep(self, tenure: Tenure) -> None:

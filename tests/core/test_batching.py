@@ -1,28 +1,36 @@
 """A batch fills from one partition first, keeps its limits, waits no longer than its linger, and loses nothing."""
 
 import json
+from itertools import product
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from entity_stream.core.batching import Batcher, Limits, Load, load
+from entity_stream.core.batching import Batcher, Limits, Load, Place, load
 from entity_stream.core.messages import decode
-from entity_stream.core.model import Batch, Document, Partition, Record
+from entity_stream.core.model import Batch, Document, Partition, Record, Route
 from entity_stream.core.wire.runtime import encode_submit
 from tests.core.kafka_samples import documents, records, written
 
 PARTITIONS = [Partition("incidents", index, 1) for index in range(3)]
+ROUTES = [None, Route("chat", "production")]
 LIMITS = Limits(documents=4, characters=20, bytes=1_000, linger=1.0)
 TICK = 0.25
 """Sums of it are exact."""
 
 
-def document(partition: Partition, offset: int, characters: int, padding: int = 0) -> Document:
+def document(
+    partition: Partition, offset: int, characters: int, padding: int = 0, route: Route | None = None
+) -> Document:
     """Make a document of so many characters whose record holds so many bytes more."""
     record = Record(partition, offset, b"k", b"x" * (characters + padding))
-    return Document(record, str(offset), f"{partition.index}/{offset}", "x" * characters)
+    return Document(record, str(offset), f"{partition.index}/{offset}", "x" * characters, route=route)
+
+
+def place_of(each: Document) -> Place:
+    return each.record.partition, each.route
 
 
 def weigh(batch: Batch) -> Load:
@@ -30,39 +38,41 @@ def weigh(batch: Batch) -> Load:
 
 
 class Stream(RuleBasedStateMachine):
-    """Documents of three partitions arrive, time passes, batches leave, partitions are taken away."""
+    """Documents of three partitions and two routes arrive, time passes, batches leave, partitions are taken away."""
 
     def __init__(self) -> None:
         super().__init__()
         self.batcher = Batcher(LIMITS)
         self.now = 0.0
         self.offset = 0
-        self.waiting: dict[Partition, list[tuple[Document, float]]] = {partition: [] for partition in PARTITIONS}
+        self.waiting: dict[Place, list[tuple[Document, float]]] = {place: [] for place in product(PARTITIONS, ROUTES)}
 
     def leave(self, batch: Batch) -> None:
         """Take a batch out of what waits: each document once, of each partition the oldest first."""
         assert batch
         assert len(batch) == 1 or weigh(batch).fits(LIMITS)
         for each in batch:
-            first, _ = self.waiting[each.record.partition].pop(0)
+            first, _ = self.waiting[place_of(each)].pop(0)
             assert first is each
+        assert len({each.route for each in batch}) == 1, "routes are mixed"
 
     @rule(
+        route=st.sampled_from(ROUTES),
         partition=st.sampled_from(PARTITIONS),
         characters=st.sampled_from([1, 1, 2, 5, 9, 21]),
         padding=st.sampled_from([0, 0, 0, 300, 1_000]),
     )
-    def arrive(self, partition: Partition, characters: int, padding: int) -> None:
+    def arrive(self, route: Route | None, partition: Partition, characters: int, padding: int) -> None:
         self.offset += 1
-        arrived = document(partition, self.offset, characters, padding)
-        self.waiting[partition].append((arrived, self.now))
+        arrived, place = document(partition, self.offset, characters, padding, route), (partition, route)
+        self.waiting[place].append((arrived, self.now))
         for batch in self.batcher.add(arrived, self.now):
-            assert {each.record.partition for each in batch} == {partition}, "filled from one partition"
-            after = [each for each, _ in self.waiting[partition][len(batch) :]]
+            assert set(map(place_of, batch)) == {place}, "filled from one partition"
+            after = [each for each, _ in self.waiting[place][len(batch) :]]
             no_room = after and not weigh((*batch, after[0])).fits(LIMITS)
             assert len(batch) == LIMITS.documents or no_room, "closed only when full"
             self.leave(batch)
-        assert len(self.waiting[partition]) < LIMITS.documents, "full leaves at once"
+        assert len(self.waiting[place]) < LIMITS.documents, "full leaves at once"
 
     @rule(ticks=st.integers(1, 5))
     def pass_time(self, ticks: int) -> None:
@@ -73,11 +83,12 @@ class Stream(RuleBasedStateMachine):
         while self.batcher.patience(self.now) == 0.0:
             batch = self.batcher.due(self.now)
             assert batch
-            own = batch[0].record.partition
+            own = place_of(batch[0])
             self.leave(batch)
-            assert not self.waiting[own], "all of the partition whose linger ended goes at once"
-            for rest in self.waiting.values():
-                assert not rest or not weigh((*batch, rest[0][0])).fits(LIMITS), "topped up as far as it goes"
+            assert not self.waiting[own], "all of the place whose linger ended goes at once"
+            for (_, route), rest in self.waiting.items():
+                full = not rest or not weigh((*batch, rest[0][0])).fits(LIMITS)
+                assert full or route != own[1], "topped up as far as it goes"
         assert self.batcher.due(self.now) is None
         for rest in self.waiting.values():
             assert all(since + LIMITS.linger > self.now for _, since in rest), "none waits longer than its linger"
@@ -86,8 +97,8 @@ class Stream(RuleBasedStateMachine):
     @rule(partitions=st.sets(st.sampled_from(PARTITIONS)))
     def take_away(self, partitions: set[Partition]) -> None:
         self.batcher.drop(partitions)
-        for partition in partitions:
-            self.waiting[partition] = []
+        for place in product(partitions, ROUTES):
+            self.waiting[place] = []
 
     @invariant()
     def patience_is_that_of_the_oldest(self) -> None:

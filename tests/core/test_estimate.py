@@ -80,7 +80,7 @@ def test_what_is_settled_or_in_a_job_is_not_paid_for_again(
     progress, unfinished, jobs = life
     said = progress.journal()
     log = Log(0, said.end + more)
-    unpaid = Unpaid(Commit(said.position, journal.write(said)), log, "default")
+    unpaid = Unpaid(Commit(said.position, journal.write(said)), log, ["default"])
     in_jobs = {offset for some in jobs.values() for offset in some}
     owed = {offset for offset in unfinished if offset < said.end} - in_jobs | set(range(said.end, log.end))
     assert {offset for offset in range(said.position, log.end) if offset in unpaid} == owed
@@ -94,15 +94,15 @@ def test_a_job_of_a_resource_that_is_not_ours_is_paid_for_again() -> None:
     """Whoever reads next submits its records anew; so it does without a commit, and where the log was replaced."""
     said = Journal(2, 9, (), (Trace("j-1", mark("elsewhere"), 1, ((2, 7),)),))
     commit, log = Commit(2, journal.write(said)), Log(0, 20)
-    assert (len(Unpaid(commit, log, "default")), len(Unpaid(commit, log, "elsewhere"))) == (5 + 11, 11)
-    assert len(Unpaid(None, Log(4, 20), "default")) == 16
-    assert len(Unpaid(Commit(50), log, "default")) == 20
+    assert (len(Unpaid(commit, log, ["default"])), len(Unpaid(commit, log, ["elsewhere"]))) == (5 + 11, 11)
+    assert len(Unpaid(None, Log(4, 20), ["default"])) == 16
+    assert len(Unpaid(Commit(50), log, ["default"])) == 20
 
 
 def test_a_job_beyond_what_a_full_journal_knows_is_paid_for() -> None:
     """Such a journal says less of what is finished, but still names its jobs."""
     said = Journal(2, 5, ((3, 4),), (Trace("j-1", mark("default"), 1, ((7, 9), (12, 13)), over=0b1),))
-    unpaid = Unpaid(Commit(2, journal.write(said)), Log(0, 14), "default")
+    unpaid = Unpaid(Commit(2, journal.write(said)), Log(0, 14), ["default"])
     assert [offset for offset in range(14) if offset in unpaid] == [3, 5, 6, 7, 9, 10, 11, 13]
     assert len(unpaid) == 8
 
@@ -110,14 +110,14 @@ def test_a_job_beyond_what_a_full_journal_knows_is_paid_for() -> None:
 @given(st.integers(0, 500), st.integers(1, 500), st.integers(1, 20))
 def test_stretches_lie_apart_and_evenly(size: int, most: int, count: int) -> None:
     """One for all where that is not too much; else so many, none in another, each in the middle of its part."""
-    found = list(Unpaid(None, Log(7, 7 + size), "default").stretches(most, count))
+    found = list(Unpaid(None, Log(7, 7 + size), ["default"]).stretches(most, count))
     assert len(found) == (1 if size <= most else count)
     assert found[-1][1] == 7 + size
     for (first, stop), begin in zip(found, [7, *(stop for _, stop in found)], strict=False):
         assert begin <= first <= stop
         if size > most and stop - begin > most // count:
             assert abs((first - begin) - (stop - first - most // count)) <= 1
-    assert list(Unpaid(None, Log(7, 7 + size), "default").stretches(None, count)) == [(7, 7 + size)]
+    assert list(Unpaid(None, Log(7, 7 + size), ["default"]).stretches(None, count)) == [(7, 7 + size)]
 
 
 @given(st.lists(lengths, max_size=4))
@@ -153,7 +153,7 @@ def test_a_sample_is_off_by_no_more_than_it_says(shape: str, partitions: int) ->
     for seed in range(100):
         dice = random.Random(seed)
         texts = [[SHAPES[shape](dice, n) for n in range(2_000)] for _ in range(partitions)]
-        found = estimated([sampled(some, Unpaid(None, Log(0, 2_000), "default")) for some in texts])
+        found = estimated([sampled(some, Unpaid(None, Log(0, 2_000), ["default"])) for some in texts])
         truth = sum(-(-length // 1_000) for some in texts for length in some)
         assert (found.documents, found.read) == (2_000 * partitions, 400 * partitions)
         assert found.text_records_off < truth / 3

@@ -17,7 +17,7 @@ ID = str(UUID(int=7))
 
 def told(commit: Commit | None, log: Log | None) -> list[str]:
     """Tell of partition 3 of a topic to one whose resource is called default."""
-    return list(words([inspect("in", 3, commit, log, "default")]))
+    return list(words([inspect("in", 3, commit, log, ["default"])]))
 
 
 def commit(said: Journal) -> Commit:
@@ -62,7 +62,7 @@ def test_the_figures_are_those_of_the_life_that_wrote_the_journal(
     progress, unfinished, jobs = life
     said = progress.journal()
     log = Log(0, said.end + more)
-    seen = inspect("in", 0, commit(said), log, "default")
+    seen = inspect("in", 0, commit(said), log, ["default"])
     begun = {offset for offset in unfinished if offset < said.end}
     assert (seen.position, seen.lag, seen.trouble) == (progress.position, log.end - progress.position, None)
     assert (seen.finished, seen.unfinished) == (said.end - said.position - len(begun), len(begun))
@@ -77,7 +77,7 @@ FOREIGN = st.binary(max_size=200).filter(lambda metadata: not metadata.startswit
 @given(FOREIGN, st.integers(0, 2**40), st.integers(0, 2**40), st.integers(0, 2**40))
 def test_whatever_is_committed_there_are_words(metadata: bytes, position: int, first: int, length: int) -> None:
     """What is foreign is ignored and told why; it says nothing of what is finished or in flight."""
-    seen = inspect("in", 0, Commit(position, metadata), Log(first, first + length), "default")
+    seen = inspect("in", 0, Commit(position, metadata), Log(first, first + length), ["default"])
     assert (seen.finished, seen.unfinished, seen.jobs) == (0, 0, ())
     assert bool(seen.journal_ignored) == bool(metadata)
     assert list(words([seen]))
@@ -148,10 +148,10 @@ def test_a_job_that_touches_two_partitions_is_one_job() -> None:
     """The headline counts what the API was given, and all that is known to wait."""
 
     def seen(index: int, *jobs: Trace) -> Inspection:
-        return inspect("in", index, commit(Journal(0, 5, (), jobs)), Log(0, 600), "default")
+        return inspect("in", index, commit(Journal(0, 5, (), jobs)), Log(0, 600), ["default"])
 
     both = [seen(0, job((0, 2))), seen(1, job((1, 3)), job((3, 4), id_="j-2"))]
     assert headline("g", both) == "group g: 2 partitions, lag 1,200, 2 jobs in flight"
     assert headline("g", [seen(0)]) == "group g: 1 partition, lag 600, 0 jobs in flight"
-    unled = inspect("in", 1, Commit(4), None, "default")
+    unled = inspect("in", 1, Commit(4), None, ["default"])
     assert headline("g", [seen(0), unled]) == "group g: 2 partitions, lag at least 600, 0 jobs in flight"

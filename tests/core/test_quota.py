@@ -82,3 +82,16 @@ def test_a_freeze_costs_no_slots(pauses: list[float], until: float) -> None:
     frozen.freeze(Operation.SUBMIT, until)
     for now in accumulate(pauses):
         assert frozen.reserve(now) == free.reserve(now)
+
+
+@given(gaps, operations, moments)
+def test_what_is_told_of_the_next_slot_is_what_a_caller_gets(
+    pauses: list[float], operation: Operation, until: float
+) -> None:
+    """To ask takes nothing: whoever reserves then waits as long, or for the end of a freeze."""
+    quota = Quota(1_000)
+    quota.freeze(operation, until)
+    for now in accumulate(pauses):
+        told, frozen = quota.soonest(operation, now), quota.frozen(operation, now)
+        assert told == quota.soonest(operation, now)
+        assert told == max(frozen, quota.reserve(now))

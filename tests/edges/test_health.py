@@ -7,14 +7,20 @@ import pytest
 
 from entity_stream.core.mistake import Mistake
 from entity_stream.core.model import Partition
+from entity_stream.core.quota import Operation
 from entity_stream.edges.health import serve_health
 from entity_stream.edges.telemetry import Gauges, Metrics, catalogue
-from entity_stream.plan import Plan, Vitals
+from entity_stream.plan import Health, Plan, Vitals
 
 pytestmark = pytest.mark.asyncio
 
 VITALS = Vitals(
-    {Partition("in", 3, 7): 12}, in_flight=4, bytes_held=99, draining=False, parked="401", frozen={}, shut={}
+    {Partition("in", 3, 7): 12},
+    in_flight=4,
+    bytes_held=99,
+    draining=False,
+    parked=None,
+    resources={"west": Health(parked="401"), "east": Health(4, None, {Operation.POLL: 2.5}, {Operation.POLL: None})},
 )
 
 
@@ -43,7 +49,11 @@ async def test_every_metric_of_the_catalogue_is_on_the_page() -> None:
         assert metric.sentence in page
     assert 'entity_stream_unfinished_records{partition="3",topic="in"} 12.0' in page
     assert 'entity_stream_lag_records{partition="3",topic="in"} 5.0' in page
-    assert "entity_stream_parked 1.0" in page
+    assert 'entity_stream_parked{resource="west"} 1.0' in page
+    assert 'entity_stream_parked{resource="east"} 0.0' in page
+    assert 'entity_stream_jobs_in_flight{resource="east"} 4.0' in page
+    assert 'entity_stream_frozen_seconds{operation="poll",resource="east"} 2.5' in page
+    assert 'entity_stream_shut{operation="poll",resource="east"} 0.0' in page
 
 
 async def test_a_port_in_use_is_a_mistake_in_words() -> None:

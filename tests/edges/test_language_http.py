@@ -21,6 +21,7 @@ from tests.edges.endpoint import Answering, Endpoint, endpoint
 pytestmark = pytest.mark.asyncio
 
 JOB = Job("11111111-2222-3333-4444-555555555555", "test")
+TEST = {"resource": "test"}
 
 
 def batch(count: int) -> tuple[Document, ...]:
@@ -182,7 +183,7 @@ async def test_every_refusal_of_a_submit_is_a_verdict(status: int, headers: dict
     ):
         assert isinstance(await there.submit(batch(1), unlimited), verdict)
         assert len(seen.asked) == 1
-        counted = {"operation": "submit", "status": str(status)}
+        counted = TEST | {"operation": "submit", "status": str(status)}
         assert metrics.registry.get_sample_value("entity_stream_calls_total", counted) == 1
 
 
@@ -196,7 +197,7 @@ async def test_a_throttle_carries_its_retry_after_and_is_counted() -> None:
         verdict = await there.poll(JOB, batch(1))
         assert isinstance(verdict, Freeze)
         assert verdict.seconds == 7.0
-        assert metrics.registry.get_sample_value("entity_stream_throttled_total", {"operation": "poll"}) == 1
+        assert metrics.registry.get_sample_value("entity_stream_throttled_total", TEST | {"operation": "poll"}) == 1
 
 
 async def test_a_running_job_and_an_unknown_job() -> None:
@@ -213,12 +214,12 @@ async def test_no_connection_is_waited_out_and_bills_nothing() -> None:
     """A refused connection is passing trouble, and no document of it counts as possibly billed."""
     async with endpoint(answering(200)) as gone:
         url = gone.url
-    where, metrics = LanguageEndpoint(url, "secret-key", "incidents", "production"), Metrics()
+    where, metrics = LanguageEndpoint(url, "secret-key", "incidents", "production", resource="test"), Metrics()
     async with connect(where, connections=1) as transport:
         verdict = await HttpLanguage(transport, where, metrics).submit(batch(1), unlimited)
     assert isinstance(verdict, Wait)
     assert verdict.cause == f"cannot connect to {url.removeprefix('http://')}: Connection refused"
-    assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 0
+    assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total", TEST) == 0
 
 
 async def test_https_to_a_port_that_speaks_http_is_told_as_such() -> None:
@@ -240,7 +241,7 @@ async def test_an_answer_that_never_comes_is_waited_out_and_counts_as_possibly_b
 
     async with language(hang, patience=0.2) as (there, _, metrics):
         assert isinstance(await there.submit(batch(3), unlimited), Wait)
-        assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 3
+        assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total", TEST) == 3
         assert (billed(metrics, "possibly_billed_text_records"), billed(metrics)) == (3, None)
 
 
@@ -268,7 +269,7 @@ async def test_who_gets_a_connection_when_the_lease_has_ended_sends_nothing() ->
         held = True
         assert await client.submit(batch(1), lambda: held) == Done(JOB)
         assert len(there.asked) == 2
-        assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 0
+        assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total", TEST) == 0
 
 
 async def test_a_connection_that_breaks_off_is_waited_out() -> None:
@@ -285,7 +286,7 @@ async def test_a_connection_that_breaks_off_is_waited_out() -> None:
     async with language(reset) as (there, _, metrics):
         assert isinstance(await there.submit(batch(1), unlimited), Wait)
         assert isinstance(await there.poll(JOB, batch(1)), Wait)
-        assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total") == 1
+        assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total", TEST) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff\xfe", b'{"status": 7}', b"[" * 100_000])

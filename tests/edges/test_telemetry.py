@@ -59,7 +59,7 @@ async def test_what_is_not_settled_is_counted_as_that_and_no_outcome() -> None:
     assert metrics.registry.get_sample_value("entity_stream_rejected_total", {"reason": "code"}) is None
 
 
-VITALS = Vitals({}, in_flight=0, bytes_held=0, draining=False, parked=None, frozen={}, shut={})
+VITALS = Vitals({}, in_flight=0, bytes_held=0, draining=False, parked=None, resources={})
 FORESEEN_NOW = Forecast(1_200, 10.0, 12.0, 2, 6, Strain(window=1.0, quota=0.2))
 
 

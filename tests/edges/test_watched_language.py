@@ -6,13 +6,14 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from entity_stream.core.model import Batch, Job, Reason
+from entity_stream.core.model import Batch, Job, Reason, Route, Target
 from entity_stream.core.verdict import Done, Freeze, Halve, Park, PollVerdict, Running, SubmitVerdict, Wait
-from entity_stream.edges.watched_language import PATIENCE, WatchedLanguage
+from entity_stream.edges.watched_language import PATIENCE, WatchedLanguage, WatchedLanguages
 from entity_stream.ports import Lease, unlimited
 from tests import virtual_time
 
 JOB = Job("1", "test")
+HERE = Target("test")
 
 
 class Scripted:
@@ -32,7 +33,7 @@ def told(*verdicts: SubmitVerdict) -> tuple[list[str], list[str | None]]:
     """Submit once a second; return the events of the log and the trouble after each submit."""
 
     async def main() -> list[str | None]:
-        language, troubles = WatchedLanguage(Scripted(iter(verdicts))), []
+        language, troubles = WatchedLanguage(Scripted(iter(verdicts)), HERE), []
         for _ in verdicts:
             await language.submit((), unlimited)
             troubles.append(language.trouble)
@@ -70,9 +71,23 @@ def test_an_answered_poll_is_a_useful_answer() -> None:
     """Running jobs show that the endpoint is there."""
 
     async def main() -> str | None:
-        language = WatchedLanguage(Scripted(iter([Park("401")])))
+        language = WatchedLanguage(Scripted(iter([Park("401")])), HERE)
         await language.submit((), unlimited)
         await language.poll(JOB, ())
         return language.trouble
 
     assert virtual_time.run(main()) is None
+
+
+def test_languages_are_in_trouble_where_none_is_left_for_a_route() -> None:
+    """One that answers is enough, if it serves the same route; then each of the others is told by its name."""
+    canary = Route("incidents", "canary")
+    places = (Target("west"), Target("east"), Target("west", canary))
+    each = {target: WatchedLanguage(Scripted(iter([])), target) for target in places}
+    languages = WatchedLanguages(each)
+    troubles = []
+    for target, trouble in [(0, "no connection"), (1, "HTTP 503"), (0, None), (2, "HTTP 404")]:
+        each[places[target]].trouble = trouble
+        troubles.append(languages.trouble)
+    both = "west: no connection; east: HTTP 503"
+    assert troubles == [None, both, None, "west (incidents/canary): HTTP 404"]

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 
 from entity_stream.core.batching import Limits
 from entity_stream.core.messages import Topics
-from entity_stream.core.model import Deleted, Record
+from entity_stream.core.model import Deleted, Record, Target
 from entity_stream.edges.kafka_membership import Membership
 from entity_stream.edges.kafka_source import KafkaSource, new_consumer
 from entity_stream.edges.telemetry import Metrics
@@ -44,7 +44,7 @@ class Member:
         self.ledger = new_ledger(self.membership, connection, topics, self.metrics)
         self.source = KafkaSource(self.consumer, topic, self.membership, self.ledger.fence, self.metrics)
         self.endpoint = endpoint or Endpoint(random.Random(7), Faults(), lambda: jobs_take)
-        self.line = Line(self.source, self.endpoint, self.ledger, PLAN, self.stop)
+        self.line = Line(self.source, {Target(): self.endpoint}, self.ledger, PLAN, self.stop)
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator["Member"]:

@@ -82,10 +82,10 @@ def test_the_journals_that_are_shown_are_printed_so() -> None:
     ]
     logs = [Log(0, 3400), Log(0, 1250), Log(0, 900)]
     partitions = [
-        inspect("documents", index, commit, log, "default")
+        inspect("documents", index, commit, log, ["default"])
         for index, (commit, log) in enumerate(zip(commits, logs, strict=True))
     ]
-    shown = next(block.text for block in of("text") if block.wishes)
+    shown = next(block.text for block in of("text") if "prints" in block.wishes)
     assert shown.splitlines() == [headline("entity-stream", partitions), *words(partitions)]
 
 

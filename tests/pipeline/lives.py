@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 from entity_stream.core.batching import Limits
-from entity_stream.core.model import Partition, Record
+from entity_stream.core.model import Partition, Record, Target
 from entity_stream.pipeline import Line
 from entity_stream.plan import Plan
 from entity_stream.ports import StartAgain
@@ -36,17 +36,20 @@ class World:
         self.plan, self.faults, self.exactly_once = plan, faults, exactly_once
         self.log = Log(records(self.rng, count, odd=odd))
         self.endpoint = Endpoint(self.rng, faults)
+        self.others: dict[Target, Endpoint] = {}  # beside that one
         self.stop = asyncio.Event()
         self.begin()
 
     def begin(self, chunks: tuple[int, int] = (0, 40)) -> None:
         """Start a new life: all that a crash loses is made anew."""
         self.stop = asyncio.Event()
-        self.endpoint.meet_a_new_process()
-        self.endpoint.epochs = self.log.epochs
+        languages = {Target(self.endpoint.name): self.endpoint, **self.others}
+        for endpoint in languages.values():
+            endpoint.meet_a_new_process()
+            endpoint.epochs = self.log.epochs
         self.source = LogSource(self.log, self.rng, chunks)
         self.ledger = CheckingLedger(self.log, self.rng, self.faults, self.plan.order, exactly_once=self.exactly_once)
-        self.line = Line(self.source, self.endpoint, self.ledger, self.plan, self.stop)
+        self.line = Line(self.source, languages, self.ledger, self.plan, self.stop)
         for index in self.log.epochs:
             self.log.epochs[index] += 1
 
@@ -74,7 +77,8 @@ class World:
     def excuse(self) -> None:
         """A life ended without a word: what it had just submitted and no commit names may be paid for again."""
         committed = {index: (self.log.settled(index), self.log.named(index)) for index in self.log.records}
-        for at, batch in self.endpoint.submits:
+        endpoints = (self.endpoint, *self.others.values())
+        for at, batch in (submit for endpoint in endpoints for submit in endpoint.submits):
             for document in batch if now() - at < SETTLED else ():
                 index, offset = document.record.partition.index, document.record.offset
                 settled, named = committed[index]

@@ -13,6 +13,7 @@ from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Batch, Job, Partition, Reason, Record, Rejected
 from entity_stream.core.ordering import Order
 from entity_stream.core.verdict import Again, Done, Judged, PollVerdict, SubmitVerdict
+from entity_stream.plan import Resource
 from entity_stream.ports import Fetched, Lease, unlimited
 from entity_stream.tenure import DARK
 from entity_stream.tenures import Grant
@@ -162,7 +163,8 @@ async def test_jobs_of_a_resource_by_another_name_are_submitted_again() -> None:
     """Nobody knows whom to ask for them."""
     world = calm_world(Log(plain(25)), duration=30.0)
     await world.run_until(lambda: now() > 2)
-    world.plan = msgspec.structs.replace(PLAN, resource="another", drain_for=0.0)
+    world.plan = msgspec.structs.replace(PLAN, resources=(Resource("another"),), drain_for=0.0)
+    world.endpoint.name = "another"
     world.begin()
     world.endpoint.good.clear()
     await world.run_until(world.log.finished)

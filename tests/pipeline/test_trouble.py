@@ -149,7 +149,7 @@ async def test_a_dead_endpoint_is_spared() -> None:
 
     async def look() -> None:
         await asyncio.sleep(HOUR / 2)
-        assert set(world.line.vitals().shut.values()) == {"HTTP 503", None}
+        assert set(world.line.vitals().resources["default"].shut.values()) == {"HTTP 503", None}
 
     world.endpoint.submit = dead  # type: ignore[method-assign]
     async with asyncio.TaskGroup() as group:
@@ -157,7 +157,7 @@ async def test_a_dead_endpoint_is_spared() -> None:
         await world.run_until(lambda: len(world.endpoint.submits) >= world.plan.window)
     assert now() < over + 32
     assert len(calls) <= TRIPS + world.plan.window + HOUR / 15
-    assert set(world.line.vitals().shut.values()) == {None}
+    assert set(world.line.vitals().resources["default"].shut.values()) == {None}
 
 
 async def test_an_outage_that_loses_all_jobs_is_over_when_the_endpoint_says_so() -> None:

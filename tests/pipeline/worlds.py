@@ -12,7 +12,19 @@ from collections.abc import Callable, Collection, Sequence
 from msgspec import Struct, json
 
 from entity_stream.core import journal
-from entity_stream.core.model import Annotated, Batch, Deleted, Job, Model, Outcome, Partition, Reason, Record, Rejected
+from entity_stream.core.model import (
+    Annotated,
+    Batch,
+    Deleted,
+    Job,
+    Model,
+    Outcome,
+    Partition,
+    Reason,
+    Record,
+    Rejected,
+    Route,
+)
 from entity_stream.core.ordering import Order
 from entity_stream.core.probe import PROBE
 from entity_stream.core.verdict import (
@@ -31,6 +43,8 @@ from entity_stream.ports import Claim, Fetched, Lease, Release, StartAgain
 
 TOPIC = "in"
 MODEL = Model("project", "deployment")
+NAMES = ("default", "another", "west", "east", "north")
+"""What resources are called in these worlds."""
 
 
 def now() -> float:
@@ -79,10 +93,11 @@ class Log:
         return lambda offset: offset < said.end and offset not in open_
 
     def named(self, index: int) -> dict[int, str]:
-        """Tell which job the last commit names for which offset."""
+        """Tell which job the last commit names for which offset, and whose it is."""
         metadata = self.journals[index]
         jobs = journal.read(metadata).jobs if metadata else ()
-        return {offset: job.id for job in jobs for offset in job.pending()}
+        names = {journal.mark(name): name for name in NAMES}
+        return {offset: f"{names[job.mark]} {job.id}" for job in jobs for offset in job.pending()}
 
 
 class LogSource:
@@ -134,8 +149,10 @@ class LogSource:
 class Endpoint:
     """Answers with verdicts. What a document's text says is what becomes of it."""
 
-    def __init__(self, rng: random.Random, faults: Faults, duration: Callable[[], float] | None = None) -> None:
-        self._rng, self._faults = rng, faults
+    def __init__(
+        self, rng: random.Random, faults: Faults, duration: Callable[[], float] | None = None, name: str = "default"
+    ) -> None:
+        self._rng, self._faults, self.name = rng, faults, name
         self._duration = duration or (lambda: rng.uniform(0.1, 20.0))
         self.ends: dict[str, float] = {}
         self._frozen = {"submit": 0.0, "poll": 0.0}
@@ -149,6 +166,12 @@ class Endpoint:
         self.billed_twice: list[tuple[str, str]] = []
         self._doubted: set[str] = set()
         self.epochs: dict[int, int] | None = None  # what may be submitted, where a test says so
+        self.route: Route | None = None  # what is submitted here
+
+    def beside(self, other: "Endpoint") -> "Endpoint":
+        """Keep books together with another endpoint."""
+        self.good, self.billed_twice, self._spared = other.good, other.billed_twice, other._spared
+        return self
 
     def meet_a_new_process(self) -> None:
         """Forgive whoever was told to wait: a new process knows nothing of it."""
@@ -157,6 +180,7 @@ class Endpoint:
     async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
         assert batch
         assert len(batch) <= 25
+        assert batch is PROBE or {document.route for document in batch} == {self.route}, "routes are mixed up"
         if not lease():
             return Wait("the lease has ended")
         if self.epochs is not None and batch is not PROBE:
@@ -167,7 +191,7 @@ class Endpoint:
         if any(document.text == "poison" for document in batch):
             return Halve(Reason("InvalidDocument", "poison"))
         told = self.probes if batch is PROBE else self.submits
-        job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(told)}", "default")
+        job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(self.ends)}", self.name)  # others name theirs alike
         told.append((now(), batch))
         self.ends[job.id] = now() + self._duration()
         self._batches[job.id] = batch
@@ -183,13 +207,14 @@ class Endpoint:
         for document in batch:
             if earlier := self.good.get(document.wire_id):
                 self.billed_twice.append((document.wire_id, earlier))
-            self.good[document.wire_id] = job.id
+            self.good[document.wire_id] = f"{job.resource} {job.id}"
 
     def _fail(self, batch: Batch) -> None:
         for document in batch:
             self.good.pop(document.wire_id, None)
 
     async def poll(self, job: Job, batch: Batch) -> PollVerdict:
+        assert job.resource == self.name, "asked for a job of another"
         self.polls[job.id] += 1
         if trouble := await self._trouble("poll"):
             return trouble

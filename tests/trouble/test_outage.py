@@ -42,7 +42,7 @@ async def outlive(endpoint: Judge, outage: Conditions, seconds: float, keys: Seq
         await endpoint.set(CALM)
         for work in works:
             await work.done()
-            assert set(work.line.vitals().shut.values()) == {None}
+            assert set(work.line.vitals().resources["default"].shut.values()) == {None}
             assert not work.rejected()
             assert await work.faultless()
     return works

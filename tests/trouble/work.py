@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from msgspec import json, structs
 
 from entity_stream.core.batching import Limits
-from entity_stream.core.model import Annotated, Outcome, Partition, Record, Rejected
+from entity_stream.core.model import Annotated, Outcome, Partition, Record, Rejected, Target
 from entity_stream.edges.language_http import HttpLanguage, connect
-from entity_stream.edges.telemetry import Metrics
+from entity_stream.edges.telemetry import COUNTERS, Metrics
 from entity_stream.pipeline import Line
 from entity_stream.plan import LanguageEndpoint, Plan
 from entity_stream.ports import Fetched
@@ -100,7 +100,8 @@ class Work:
 
     def counted(self, name: str, **labels: str) -> int:
         """Read one of our counters."""
-        return int(self._metrics.registry.get_sample_value(f"entity_stream_{name}_total", labels) or 0)
+        of = labels | ({"resource": "default"} if "resource" in COUNTERS[name][1] else {})
+        return int(self._metrics.registry.get_sample_value(f"entity_stream_{name}_total", of) or 0)
 
     def asked(self) -> int:
         """Count our calls so far, answered or not."""
@@ -149,7 +150,7 @@ async def at_work(endpoint: Judge, log: Log, plan: Plan = PLAN, **settings: str)
         source = Brisk(LogSource(log, dice, (1_000, 1_000)))
         ledger = CheckingLedger(log, dice, Faults(), plan.order)
         language = HttpLanguage(transport, resource, metrics)
-        line = Line(source, language, ledger, plan, stop)
+        line = Line(source, {Target(): language}, ledger, plan, stop)
         group.create_task(line.run())
         try:
             yield Work(endpoint, log, line, language, metrics, resource.key)

@@ -1,4 +1,4 @@
-"""Grouping documents into batches: full, or old enough. A batch fills from one partition first.
+"""Grouping documents into batches: full, or old enough. A batch fills from one partition first, and never mixes routes.
 
 A job that touches one partition costs bytes in one journal; so documents of other partitions
 top a batch up only when its linger ends.
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from entity_stream.core.model import Batch, Document, Partition
+from entity_stream.core.model import Batch, Document, Partition, Route
 from entity_stream.core.wire.shapes import MOST_CHARACTERS, MOST_DOCUMENTS
 
 
@@ -49,8 +49,12 @@ def load(document: Document) -> Load:
     return Load(1, len(document.text), size)
 
 
+Place = tuple[Partition, Route | None]
+"""Where a document comes from and where it is to go."""
+
+
 class _Open:
-    """A batch of one partition that still takes documents."""
+    """A batch of one place that still takes documents."""
 
     __slots__ = ("documents", "load", "since")
 
@@ -65,35 +69,35 @@ class _Open:
 
 
 class Batcher:
-    """The open batches, one per partition, oldest first."""
+    """The open batches, one per partition and route, oldest first."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._open: dict[Partition, _Open] = {}
+        self._open: dict[Place, _Open] = {}
 
     def add(self, document: Document, now: float) -> list[Batch]:
         """Take a document; return the batches that are full with it, or that had no room for it."""
         closed = []
-        partition, weighed = document.record.partition, load(document)
-        batch = self._open.get(partition)
+        place, weighed = (document.record.partition, document.route), load(document)
+        batch = self._open.get(place)
         if batch and not (batch.load + weighed).fits(self._limits):
-            closed.append(self._close(partition))
+            closed.append(self._close(place))
             batch = None
         if batch is None:
-            batch = self._open[partition] = _Open(now)
+            batch = self._open[place] = _Open(now)
         batch.add(document, weighed)
         if batch.load.documents >= self._limits.documents:
-            closed.append(self._close(partition))
+            closed.append(self._close(place))
         return closed
 
     def due(self, now: float) -> Batch | None:
-        """Return the batch whose linger has ended, topped up with documents of other partitions."""
+        """Return the batch whose linger has ended, topped up with documents of its route and other partitions."""
         if self.patience(now) != 0.0:
             return None
         first = next(iter(self._open))
         batch = self._open.pop(first)
-        for partition in list(self._open):
-            self._top_up(batch, partition)
+        for place in [each for each in self._open if each[1] == first[1]]:
+            self._top_up(batch, place)
         return tuple(batch.documents)
 
     def patience(self, now: float) -> float | None:
@@ -104,15 +108,16 @@ class Batcher:
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Forget the documents of partitions that are no longer ours."""
-        for partition in partitions:
-            self._open.pop(partition, None)
+        gone = set(partitions)
+        for place in [each for each in self._open if each[0] in gone]:
+            del self._open[place]
 
-    def _close(self, partition: Partition) -> Batch:
-        return tuple(self._open.pop(partition).documents)
+    def _close(self, place: Place) -> Batch:
+        return tuple(self._open.pop(place).documents)
 
-    def _top_up(self, batch: _Open, partition: Partition) -> None:
+    def _top_up(self, batch: _Open, place: Place) -> None:
         """Move documents from the front of another open batch as long as they fit, in their order."""
-        other = self._open[partition]
+        other = self._open[place]
         moved = 0
         for document in other.documents:
             weighed = load(document)
@@ -121,8 +126,8 @@ class Batcher:
             batch.add(document, weighed)
             moved += 1
         if moved == len(other.documents):
-            del self._open[partition]
+            del self._open[place]
         elif moved:
-            self._open[partition] = rest = _Open(other.since)
+            self._open[place] = rest = _Open(other.since)
             for document in other.documents[moved:]:
                 rest.add(document, load(document))

@@ -6,7 +6,7 @@ told by how much they differ.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -89,11 +89,11 @@ class Tally:
 class Unpaid:
     """The offsets of a partition that are not settled, and not in a job of ours that is paid for already."""
 
-    def __init__(self, commit: Commit | None, log: Log, resource: str) -> None:
-        """Judge by commit and log, as whoever reads next with this Language resource would."""
+    def __init__(self, commit: Commit | None, log: Log, resources: Collection[str]) -> None:
+        """Judge by commit and log, as whoever reads next with these Language resources would."""
         start = begin(commit.position if commit else None, log.first, log.end)
         said, _ = understood(commit or Commit(log.first), log, start)
-        said = without_strangers(said, {mark(resource)})
+        said = without_strangers(said, {mark(each) for each in resources})
         self.start, self.end = start.position, log.end
         self._known = max(self.start, said.end) if start.trusted else self.start
         self._open = {offset for offset in offsets(said.unfinished) if offset >= self.start}

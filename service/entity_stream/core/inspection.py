@@ -3,7 +3,7 @@
 Commit and journal are read by the rules of a claim, so what is told here is what the next owner would do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -68,11 +68,13 @@ class Inspection(Struct, frozen=True, rename="camel"):
     jobs: tuple[InFlight, ...]
 
 
-def inspect(topic: str, partition: int, commit: Commit | None, log: Log | None, resource: str) -> Inspection:
-    """Tell where a partition stands, to one whose Language resource has this name."""
+def inspect(
+    topic: str, partition: int, commit: Commit | None, log: Log | None, resources: Collection[str]
+) -> Inspection:
+    """Tell where a partition stands, to one whose Language resources have these names."""
     start = begin(commit.position if commit else None, log.first, log.end) if log else None
     said, ignored = understood(commit or Commit(0), log, start)
-    jobs = tuple(_in_flight(job, resource) for job in said.jobs)
+    jobs = tuple(_in_flight(job, resources) for job in said.jobs)
     unfinished = _length(said.unfinished) + sum(job.unsettled for job in jobs)
     return Inspection(
         topic=topic,
@@ -115,11 +117,11 @@ def _trouble(commit: Commit | None, start: Begin | None) -> str | None:
     return None
 
 
-def _in_flight(job: Trace, resource: str) -> InFlight:
+def _in_flight(job: Trace, resources: Collection[str]) -> InFlight:
     unsettled = tuple(runs(job.pending()))
     return InFlight(
         id=job.id,
-        resource=resource if job.mark == mark(resource) else None,
+        resource=next((name for name in resources if job.mark == mark(name)), None),
         mark=f"{job.mark:08x}",
         attempts=job.attempts,
         unsettled=_length(unsettled),

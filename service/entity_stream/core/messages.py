@@ -21,6 +21,7 @@ from entity_stream.core.model import (
     Record,
     Rejected,
 )
+from entity_stream.core.routing import Routing
 from entity_stream.core.wire.runtime import wire_id
 from entity_stream.core.wire.shapes import CODE_POINTS, MOST_CHARACTERS
 
@@ -87,8 +88,8 @@ _object = msgspec.json.Decoder(dict[str, object])
 _encoder = msgspec.json.Encoder()
 
 
-def decode(record: Record) -> Document | Rejected | Deleted:
-    """Tell what a record is: a document, a tombstone, or nothing we can read."""
+def decode(record: Record, routing: Routing | None = None) -> Document | Rejected | Deleted:
+    """Tell what a record is: a document, a tombstone, or nothing we can read, or may not send where it asks to go."""
     if record.value is None:
         return Deleted(record) if record.key is not None else Rejected(record, NO_VALUE)
     try:
@@ -98,6 +99,9 @@ def decode(record: Record) -> Document | Rejected | Deleted:
         return Rejected(record, diagnose(record.value, error))
     if fault := _unfit(message.text):
         return Rejected(record, fault)
+    route = routing.route(record.headers) if routing else None
+    if isinstance(route, Reason):
+        return Rejected(record, route)
     return Document(
         record,
         message.id or _name(record),
@@ -105,6 +109,7 @@ def decode(record: Record) -> Document | Rejected | Deleted:
         message.text,
         message.language or None,
         metadata,
+        route,
     )
 
 

@@ -29,6 +29,16 @@ class Record(Struct, frozen=True, gc=False):
     """When it was read, in seconds of the reader's own clock."""
 
 
+class Route(Struct, frozen=True, order=True, gc=False):
+    """A deployed model that records may ask for."""
+
+    project: str
+    deployment: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.deployment}"
+
+
 class Document(Struct, frozen=True, gc=False):
     """A record that can be submitted."""
 
@@ -41,10 +51,22 @@ class Document(Struct, frozen=True, gc=False):
     language: str | None = None
     metadata: Raw | None = None
     """The sender's own JSON object, handed on untouched."""
+    route: Route | None = None
+    """The model that it asks for; None: the one that is asked where nobody says anything."""
 
 
 Batch = tuple[Document, ...]
-"""What is submitted together: at least one document."""
+"""What is submitted together: at least one document, all of one route."""
+
+
+class Target(Struct, frozen=True):
+    """Where batches can be submitted: one route at one resource."""
+
+    resource: str = "default"
+    route: Route | None = None
+
+    def __str__(self) -> str:
+        return f"{self.resource} ({self.route})" if self.route else self.resource
 
 
 class Job(Struct, frozen=True):

@@ -38,6 +38,10 @@ class Quota:
         """Tell what part of it is used just now, from 0 to 1: whether who calls now has to wait for a slot."""
         return 1.0 if self._next > now else 0.0
 
+    def soonest(self, operation: Operation, now: float) -> float:
+        """Seconds until the operation may be called by one who reserves a slot now."""
+        return max(self.frozen(operation, now), self._next - now, 0.0)
+
     def reserve(self, now: float) -> float:
         """Take the next slot; return how many seconds away it is."""
         slot = max(self._next, now - self._burst)

@@ -4,7 +4,7 @@ What one part tells clears or blames the other: where the first brings all its r
 whether the second is to blame. A document is convicted only by what became of it alone.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from msgspec import Struct
 
@@ -20,6 +20,8 @@ class Left(Struct, frozen=True):
     """When it was submitted, as it is."""
     final: bool = False
     """It would bring nothing again, submitted as it is."""
+    resource: str = ""
+    """Where it brought nothing."""
 
 
 def merged(first: Left, second: Left) -> Left:
@@ -27,7 +29,15 @@ def merged(first: Left, second: Left) -> Left:
     if not (first.documents and second.documents):
         return first if first.documents else second
     final = first.final and second.final
-    return Left(first.documents + second.documents, second.reason, max(first.sent, second.sent), final)
+    sent = max(first.sent, second.sent)
+    return Left(first.documents + second.documents, second.reason, sent, final, second.resource)
+
+
+def by_route(left: Left) -> Iterator[Left]:
+    """Part what is left of a batch that mixes routes, each in its order."""
+    for route in dict.fromkeys(document.route for document in left.documents):
+        documents = tuple(document for document in left.documents if document.route == route)
+        yield Left(documents, left.reason, left.sent, left.final, left.resource)
 
 
 ALONE = 3

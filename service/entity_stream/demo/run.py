@@ -202,7 +202,7 @@ def _setup(bootstrap: str, engine_port: int, http_port: int) -> Setup:
         input_topic=INPUT,
         topics=TOPICS,
         kafka=KafkaConnection(bootstrap, group="demo"),
-        language=LanguageEndpoint(f"http://127.0.0.1:{engine_port}", KEY, PROJECT, DEPLOYMENT),
+        languages=[LanguageEndpoint(f"http://127.0.0.1:{engine_port}", KEY, PROJECT, DEPLOYMENT)],
         watch=Watch("127.0.0.1", http_port),
     )
 

@@ -13,7 +13,7 @@ from entity_stream.core.wire.runtime import job_path
 from entity_stream.edges.kafka_connection import ask_to_write, client_options, connected, explain
 from entity_stream.edges.kafka_transactions import require_transactions
 from entity_stream.edges.language_http import UNANSWERED, headers_of, words
-from entity_stream.plan import KafkaConnection, LanguageEndpoint
+from entity_stream.plan import KafkaConnection, LanguageEndpoint, targets
 
 NO_SUCH_JOB = "00000000-0000-0000-0000-000000000000"
 """Asked for to see whether the key is taken: 404 says it is."""
@@ -116,23 +116,34 @@ async def _may_write(client: AIOKafkaClient, connection: KafkaConnection, topic:
 
 
 async def ask_language(transport: httpx.AsyncBaseTransport, endpoint: LanguageEndpoint) -> list[Finding]:
-    """Ask for a job that cannot exist, then for the deployment."""
+    """Ask for a job that cannot exist, then for the deployment of each route."""
     client = httpx.AsyncClient(
         transport=transport, base_url=endpoint.url, headers=headers_of(endpoint), timeout=endpoint.timeout
     )
     reached = await _ask(client, job_path(NO_SUCH_JOB, endpoint.api_version), endpoint)
+    name = f"Language {endpoint.resource}" if endpoint.listed else "Language"
     if isinstance(reached, Mistake):
-        return [Finding(f"Language: reach {endpoint.url}", reached)]
-    findings = [Finding(f"Language: reach {endpoint.url}"), Finding("Language: key", _key_mistake(reached, endpoint))]
+        return [Finding(f"{name}: reach {endpoint.url}", reached)]
+    findings = [Finding(f"{name}: reach {endpoint.url}"), Finding(f"{name}: key", _key_mistake(reached, endpoint))]
     if findings[-1].good:
-        path = (
-            f"/language/authoring/analyze-text/projects/{endpoint.project}/deployments/{endpoint.deployment}"
-            f"?api-version={endpoint.api_version}"
-        )
-        answer = await _ask(client, path, endpoint)
-        name = f"Language: deployment '{endpoint.deployment}' of project '{endpoint.project}'"
-        findings.append(Finding(name, _deployment_mistake(answer, endpoint)))
+        for each in targets([endpoint]).values():
+            asked = f"{name}: deployment '{each.deployment}' of project '{each.project}'"
+            findings.append(Finding(asked, _deployment_mistake(await _ask(client, _deployment_path(each), each), each)))
     return findings
+
+
+def _deployment_path(endpoint: LanguageEndpoint) -> str:
+    return (
+        f"/language/authoring/analyze-text/projects/{endpoint.project}/deployments/{endpoint.deployment}"
+        f"?api-version={endpoint.api_version}"
+    )
+
+
+def _where(endpoint: LanguageEndpoint, *settings: str) -> str:
+    """Name the settings of an endpoint, or its place in the list of resources."""
+    if endpoint.listed:
+        return f"ENTITY_STREAM_RESOURCES, '{endpoint.resource}': {', '.join(settings).lower()}"
+    return ", ".join(f"ENTITY_STREAM_LANGUAGE_{each}" for each in settings)
 
 
 async def _ask(client: httpx.AsyncClient, path: str, endpoint: LanguageEndpoint) -> httpx.Response | Mistake:
@@ -141,7 +152,7 @@ async def _ask(client: httpx.AsyncClient, path: str, endpoint: LanguageEndpoint)
     except UNANSWERED as error:
         return Mistake(
             f"no answer: {words(error)}",
-            f"ENTITY_STREAM_LANGUAGE_ENDPOINT={endpoint.url}",
+            f"{_where(endpoint, 'ENDPOINT')}={endpoint.url}",
             "Is the endpoint up, the address right, and the network open to it?",
         )
 
@@ -155,7 +166,7 @@ def _key_mistake(answer: httpx.Response, endpoint: LanguageEndpoint) -> Mistake 
         return None
     return Mistake(
         _refusal(answer),
-        "ENTITY_STREAM_LANGUAGE_KEY",
+        _where(endpoint, "KEY"),
         f"Give a key of the resource at {endpoint.url}.",
     )
 
@@ -167,6 +178,6 @@ def _deployment_mistake(answer: httpx.Response | Mistake, endpoint: LanguageEndp
         return None
     return Mistake(
         _refusal(answer),
-        "ENTITY_STREAM_LANGUAGE_PROJECT, ENTITY_STREAM_LANGUAGE_DEPLOYMENT",
+        _where(endpoint, "PROJECT", "DEPLOYMENT"),
         f"Deploy a model of project '{endpoint.project}' as '{endpoint.deployment}', or correct the names.",
     )

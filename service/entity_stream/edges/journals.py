@@ -39,7 +39,7 @@ NOT_NOW = (
 """What passes when a broker is back, or another has taken its place."""
 
 
-async def inspect_group(connection: KafkaConnection, resource: str) -> list[Inspection]:
+async def inspect_group(connection: KafkaConnection, resources: Collection[str]) -> list[Inspection]:
     """Look at all partitions of the topics that the connection's group reads. Raises the Mistake that says why not."""
     client = AIOKafkaClient(**client_options(connection))
     try:
@@ -58,7 +58,7 @@ async def inspect_group(connection: KafkaConnection, resource: str) -> list[Insp
     finally:
         await client.close()
     return [
-        inspect(place.topic, place.partition, commits.get(place), logs.get(place), resource)
+        inspect(place.topic, place.partition, commits.get(place), logs.get(place), resources)
         for place in sorted({*commits, *places})
     ]
 

@@ -1,6 +1,6 @@
 """Reads what a group has left in a topic, or evenly spread stretches of it: nobody joins, and no position moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
 
@@ -30,11 +30,16 @@ Tell = Callable[[int, int], None]
 
 
 async def read_backlog(
-    connection: KafkaConnection, topic: str, resource: str, limits: Limits, most: int | None, tell: Tell
+    connection: KafkaConnection,
+    topic: str,
+    resources: Collection[str],
+    limits: Limits,
+    most: int | None,
+    tell: Tell,
 ) -> list[Reading]:
     """Read what the connection's group has left in a topic: all, or about `most` records of each partition.
 
-    What is settled, or in a job of the Language `resource`, is not left. Raises the Mistake that says why not.
+    What is settled, or in a job of one of the Language `resources`, is not left. Raises the Mistake that says why not.
     """
     await require_topics(connection, [topic])
     reader = AIOKafkaConsumer(
@@ -46,7 +51,8 @@ async def read_backlog(
     )
     try:
         await reader.start()
-        return await _Sampling(reader, limits, most, tell).read(await _left(reader, connection.group, topic, resource))
+        left = await _left(reader, connection.group, topic, resources)
+        return await _Sampling(reader, limits, most, tell).read(left)
     except NOT_NOW as error:
         raise no_answer(connection, error) from error
     except errors.KafkaError as error:
@@ -55,13 +61,15 @@ async def read_backlog(
         await reader.stop()
 
 
-async def _left(reader: AIOKafkaConsumer, group: str, topic: str, resource: str) -> dict[TopicPartition, Unpaid]:
+async def _left(
+    reader: AIOKafkaConsumer, group: str, topic: str, resources: Collection[str]
+) -> dict[TopicPartition, Unpaid]:
     """Ask what of each partition is still to be paid for."""
     client = reader._client  # noqa: SLF001 (its connections are all we need)
     places, _ = await partitions_of(client, [topic])
     commits = await commits_of(client, group, places)
     starts, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
-    return {place: Unpaid(commits.get(place), Log(starts[place], ends[place]), resource) for place in sorted(places)}
+    return {place: Unpaid(commits.get(place), Log(starts[place], ends[place]), resources) for place in sorted(places)}
 
 
 class _Sampling:

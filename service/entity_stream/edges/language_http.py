@@ -91,7 +91,7 @@ def _trust(endpoint: LanguageEndpoint) -> ssl.SSLContext:
 
 
 class HttpLanguage:
-    """One Language resource."""
+    """One deployed model at one Language resource."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, endpoint: LanguageEndpoint, metrics: Metrics) -> None:
         """Call by way of a transport."""
@@ -101,13 +101,14 @@ class HttpLanguage:
         self._meter = cost.Meter()
         self._place = {"resource": endpoint.resource, "project": endpoint.project}
         self._extensions = {"timeout": httpx.Timeout(endpoint.timeout).as_dict()}
+        metrics.count("possibly_billed", 0, resource=endpoint.resource)  # so that it is seen before it grows
 
     async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
         """Submit a batch as one job."""
         body = LeasedBody(encode_submit(batch, self._endpoint.project, self._endpoint.deployment), lease)
         answer = await self._call(Operation.SUBMIT, "POST", self._submit_to, body)
         if possibly_billed(answer):
-            self._metrics.count("possibly_billed", len(batch))
+            self._metrics.count("possibly_billed", len(batch), resource=self._endpoint.resource)
             self._metrics.count("possibly_billed_text_records", cost.of_batch(batch), **self._place)
         verdict = on_submit(answer, self._endpoint.resource, time.time())
         if isinstance(verdict, Done):
@@ -160,9 +161,10 @@ class HttpLanguage:
             kept = bool(body and body.kept)
             answer = Silence(OVERDUE if kept else words(error), sent=bool(body and body.sent))
         status = str(answer.status) if isinstance(answer, Answer) else "silence"
-        self._metrics.count("calls", operation=operation, status=status)
+        resource = self._endpoint.resource
+        self._metrics.count("calls", resource=resource, operation=operation, status=status)
         if status == "429":
-            self._metrics.count("throttled", operation=operation)
+            self._metrics.count("throttled", resource=resource, operation=operation)
         return answer
 
     async def _exchange(self, method: str, url: httpx.URL, body: "LeasedBody | None") -> Answer:

@@ -30,11 +30,17 @@ COUNTERS = {
     "records_read": ("Records read from the input topic.", ()),
     "outcomes": ("Records whose outcome is published and committed.", ("outcome",)),
     "rejected": ("Records sent to the dead-letter topic.", ("reason",)),
-    "calls": ("Requests to the API, by HTTP status, or 'silence' where no answer came.", ("operation", "status")),
-    "throttled": ("Requests that the API answered with 429.", ("operation",)),
-    "jobs": ("Jobs that ended: done with results, or again without.", ("end",)),
+    "calls": (
+        "Requests to the API, by HTTP status, or 'silence' where no answer came.",
+        ("resource", "operation", "status"),
+    ),
+    "throttled": ("Requests that the API answered with 429.", ("resource", "operation")),
+    "jobs": ("Jobs that ended: done with results, or again without.", ("resource", "end")),
     "missing_results": ("Documents that the result of their job did not speak of.", ()),
-    "possibly_billed": ("Documents of submits that may have been accepted although no answer says so.", ()),
+    "possibly_billed": (
+        "Documents of submits that may have been accepted although no answer says so.",
+        ("resource",),
+    ),
     "text_records": (
         "Text records billed: those of accepted submits by their characters, set right by what the results tell.",
         ("resource", "project"),
@@ -68,18 +74,18 @@ HISTOGRAMS = {
     "batch_documents": ("Documents in one submit.", (), DOCUMENTS),
 }
 GAUGES = {
-    "jobs_in_flight": ("Jobs that the API accepted and that are not known to have ended.", ()),
+    "jobs_in_flight": ("Jobs that the API accepted and that are not known to have ended.", ("resource",)),
     "window_jobs": ("Jobs that may be in flight.", ()),
     "held_bytes": ("Memory charged to records that are read and not settled.", ()),
     "memory_bytes": ("Memory at which reading stops.", ()),
     "partitions": ("Input partitions that are assigned to this replica.", ()),
-    "parked": ("1 while the API refuses key, project or deployment, or rejects even a probe.", ()),
+    "parked": ("1 while a resource refuses key, project or deployment, or rejects even a probe.", ("resource",)),
     "shut": (
         "1 while an operation is tried by one caller at a time, because it brings no answer of use.",
-        ("operation",),
+        ("resource", "operation"),
     ),
     "draining": ("1 from the stop to the end.", ()),
-    "frozen_seconds": ("Seconds until an operation may be called again.", ("operation",)),
+    "frozen_seconds": ("Seconds until an operation may be called again.", ("resource", "operation")),
     "superseded_records": (
         "Records of inherited jobs that the log had no more when they were to be read again: compaction took them.",
         (),
@@ -173,16 +179,17 @@ class Gauges:
 
     def _values(self) -> dict[str, dict[tuple[str, ...], float]]:
         vitals, lags = self._look(), self._lags()
+        resources = vitals.resources.items()
         return self._foreseen() | {
-            "jobs_in_flight": {(): vitals.in_flight},
+            "jobs_in_flight": {(name,): health.in_flight for name, health in resources},
             "window_jobs": {(): self._plan.window},
             "held_bytes": {(): vitals.bytes_held},
             "memory_bytes": {(): self._plan.memory},
             "partitions": {(): len(vitals.unfinished)},
-            "parked": {(): vitals.parked is not None},
-            "shut": {(operation,): cause is not None for operation, cause in vitals.shut.items()},
+            "parked": {(name,): health.parked is not None for name, health in resources},
+            "shut": {(name, op): health.shut[op] is not None for name, health in resources for op in health.shut},
             "draining": {(): vitals.draining},
-            "frozen_seconds": {(operation,): seconds for operation, seconds in vitals.frozen.items()},
+            "frozen_seconds": {(name, op): health.frozen[op] for name, health in resources for op in health.frozen},
             "superseded_records": {(): vitals.superseded},
             "journal_full": {(p.topic, str(p.index)): p in vitals.full for p in vitals.unfinished},
             "unfinished_records": {(p.topic, str(p.index)): count for p, count in vitals.unfinished.items()},
@@ -253,7 +260,7 @@ class ObservedLanguage:
         if batch is PROBE:
             self._count_probe(verdict)
         elif isinstance(verdict, Done | Again):
-            self._metrics.count("jobs", end=type(verdict).__name__.lower())
+            self._metrics.count("jobs", resource=job.resource, end=type(verdict).__name__.lower())
         return verdict
 
     def _count_probe(self, verdict: SubmitVerdict | PollVerdict) -> None:

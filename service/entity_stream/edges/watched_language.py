@@ -1,13 +1,14 @@
-"""Telling, in the log and to the probes, when the endpoint ceases to answer usefully and when it is back.
+"""Telling, in the log and to the probes, when an endpoint ceases to answer usefully and when it is back.
 
 A single 503 is no news: trouble is told once it has lasted, a refused key at once, and neither twice.
 """
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
-from entity_stream.core.model import Batch, Job
+from entity_stream.core.model import Batch, Job, Target
 from entity_stream.core.probe import PROBE, failure, passed
 from entity_stream.core.verdict import Freeze, Park, PollVerdict, SubmitVerdict, Wait
 from entity_stream.ports import Language, Lease
@@ -21,8 +22,9 @@ PATIENCE = 5.0
 class WatchedLanguage:
     """A language, and whether it answers."""
 
-    def __init__(self, language: Language) -> None:
-        self._language = language
+    def __init__(self, language: Language, target: Target) -> None:
+        """Tell it by the name of its target."""
+        self._language, self._target = language, target
         self._since: float | None = None  # when the first trouble came after the last useful answer
         self._rejects_all = False
         self.trouble: str | None = None
@@ -56,12 +58,29 @@ class WatchedLanguage:
 
     def _tell(self, event: str, cause: str, now: float) -> None:
         if self.trouble is None:
-            log.warning(event, cause=cause)
+            log.warning(event, resource=str(self._target), cause=cause)
         self._since = now if self._since is None else self._since
         self.trouble = cause
 
     def _recover(self, now: float) -> None:
         if self.trouble is not None:
-            log.info("language.recovered", after=round(now - (self._since or now), 1))
+            log.info("language.recovered", resource=str(self._target), after=round(now - (self._since or now), 1))
         self._since = self.trouble = None
         self._rejects_all = False
+
+
+class WatchedLanguages:
+    """All languages that take new work: they are in trouble where none is left to do it."""
+
+    def __init__(self, watched: Mapping[Target, WatchedLanguage]) -> None:
+        self._watched = watched
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there has been no useful answer for a while on some route, by whoever was asked."""
+        for route in dict.fromkeys(target.route for target in self._watched):
+            some = {target: each.trouble for target, each in self._watched.items() if target.route == route}
+            if all(some.values()):
+                named = len(self._watched) > 1
+                return "; ".join(f"{target}: {why}" if named else str(why) for target, why in some.items())
+        return None

@@ -3,6 +3,7 @@
 Adding a setting is adding a field with its docstring: `.env.example` and the README's table are made from the model.
 
     kinds.py            what a value has to be: in code, and in words
+    resources.py        what can be set of one resource among several
     model.py            what can be set, what goes together, and the plans that come of it
     variables.py        the same fields as variables: what each takes, and which are secrets
     loading.py          from file and environment to settings, or to every mistake at once

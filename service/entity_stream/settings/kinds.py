@@ -6,12 +6,15 @@ A kind knows its own value only; what two fields say together is checked in the 
 import re
 from collections.abc import Callable
 from datetime import date
+from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from entity_stream.core.model import Route
 
 T = TypeVar("T", str, SecretStr)
 
@@ -28,6 +31,10 @@ class Kind(NamedTuple):
     def words(self) -> str:
         """Say it in full."""
         return f"{self.noun}: {self.details}" if self.details else self.noun
+
+
+class Missing(ValueError):
+    """There is none, and there has to be one."""
 
 
 class Wrong(ValueError):
@@ -73,6 +80,18 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _routes(value: str) -> str:
+    routes = [route.strip() for route in value.split(",")] if value else []
+    if not all(ROUTE.fullmatch(route) for route in routes):
+        raise ValueError
+    return ",".join(routes)
+
+
+def routes_of(written: str) -> list[Route]:
+    """Read routes, which are well written."""
+    return [Route(*route.split("/")) for route in written.split(",") if route]
+
+
 def _api_version(value: str) -> str:
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?", value):
         raise ValueError
@@ -106,12 +125,20 @@ def _size(value: object) -> object:
     return int(float(number) * (1024 if binary else 1000) ** (" kmg".index(unit) if unit else 0))
 
 
+class Mark(Enum):
+    """What else is to be known of a setting."""
+
+    NEEDED = "it has no default, though it may be given elsewhere"
+    SECRETS = "there are secrets in it"
+
+
 ONE_OF = Kind("one of its values")
 BYTES = Kind("a size", "bytes, or with a unit as in 500kB, 32MB and 64MiB")
 UPPER, LOWER = BeforeValidator(str.upper), BeforeValidator(str.lower)
 VISIBLE = re.compile("[!-~]+")
 GROUP = re.compile("[!-~]{1,249}")
 NAME = re.compile("[a-zA-Z0-9_.-]{1,50}")
+ROUTE = re.compile(f"{NAME.pattern}/{NAME.pattern}")
 TOPIC = re.compile(r"(?!\.{1,2}\Z)[a-zA-Z0-9._-]{1,249}")
 
 Seconds = Annotated[float, Kind("a number of seconds")]
@@ -126,6 +153,8 @@ Topic = Annotated[
 ]
 Member = Annotated[str, _fitting(TOPIC.fullmatch), Kind("a name", "letters, digits, '.', '_' and '-', at most 249")]
 Name = Annotated[str, _fitting(NAME.fullmatch), Kind("a name", "letters, digits, '.', '_' and '-', at most 50")]
+Routes = Annotated[str, AfterValidator(_routes), Kind("a list of routes", "project/deployment, separated by commas")]
+Header = Annotated[str, _fitting(_is_a_line), Kind("the name of a header", "one line")]
 Group = Annotated[str, _fitting(GROUP.fullmatch), Kind("a group name", "visible ASCII characters, at most 249")]
 User = Annotated[str, _fitting(_is_a_line), Kind("a user name", "one line")]
 Url = Annotated[str, AfterValidator(_url), Kind("an address", "like https://name.cognitiveservices.azure.com")]

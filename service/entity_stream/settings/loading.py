@@ -1,5 +1,6 @@
 """From a file and the environment to settings, or to every mistake in them at once. No secret is ever shown."""
 
+import json
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -10,8 +11,9 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from entity_stream.core.mistake import Mistake
-from entity_stream.settings.kinds import Wrong
+from entity_stream.settings.kinds import NAME, Kind, Missing, Wrong
 from entity_stream.settings.model import PREFIX, Settings, variable
+from entity_stream.settings.resources import Listed
 from entity_stream.settings.variables import kind_of, secrets, variables
 
 
@@ -200,15 +202,40 @@ COMPLAINTS = {
 
 
 def _translated(error: Mapping[str, Any], given: _Gathered) -> Mistake:
-    field = error["loc"][0]
-    kind, found = kind_of(Settings.model_fields[field]), given.get(variable(field))
-    match error.get("ctx"):
-        case {"error": Wrong() as wrong}:
-            complaint, fix = wrong.complaint, wrong.fix
-        case _:
-            complaint, fix = COMPLAINTS.get(error["type"], f"which is not {kind.noun}"), f"Give {kind.words()}."
+    field, *inside = error["loc"] or ["resources"]  # what the settings say together is about these
+    found = given.get(variable(field))
+    if found and inside:
+        return _translated_inside(error, found, *inside)
+    complaint, fix = _told(error, kind_of(Settings.model_fields[field]))
     value, place = (_shown(field, found.value), found.place) if found else ("not set", ENVIRONMENT)
     return Mistake(f"{variable(field)} is {value}, {complaint}", place, fix)
+
+
+def _told(error: Mapping[str, Any], kind: Kind) -> tuple[str, str]:
+    """Say what is wrong, and how to mend it."""
+    match error.get("ctx"):
+        case {"error": Wrong() as wrong}:
+            return wrong.complaint, wrong.fix
+        case {"error": Missing()}:
+            return COMPLAINTS["missing"], f"Give {kind.words()}."
+    return COMPLAINTS.get(error["type"], f"which is not {kind.noun}"), f"Give {kind.words()}."
+
+
+def _translated_inside(error: Mapping[str, Any], found: _Given, index: int, member: str = "", *_: object) -> Mistake:
+    """Tell what is wrong with one of the resources: its place in the list, its name, the member."""
+    listed = json.loads(found.value)[index]
+    members = listed if isinstance(listed, dict) else {}
+    named = f", {members['name']!r}" if NAME.fullmatch(str(members.get("name", ""))) else ""
+    where = f"{variable('resources')}, resource {index + 1}{named}"
+    if member and member not in Listed.model_fields:
+        close = get_close_matches(member, Listed.model_fields, 1)
+        fix = f"Did you mean {close[0]}?" if close else "Remove it: nothing would read it."
+        return Mistake(f"{where}: there is no member {_shortened(member)}", found.place, fix)
+    complaint, fix = _told(error, kind_of(Listed.model_fields[member]) if member else Kind("an object"))
+    if member:
+        value = _shown(f"language_{member}", str(members[member])) if member in members else "not set"
+        where = f"{where}: {member} is {value}"
+    return Mistake(f"{where}, {complaint}", found.place, fix)
 
 
 def _shown(field: str, value: str) -> str:

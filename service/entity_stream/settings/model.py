@@ -1,17 +1,19 @@
 """What can be set, what goes together, and the plans that come of it. Each field's docstring is its documentation."""
 
 from ipaddress import ip_address
-from typing import Annotated, Final
+from typing import Annotated, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from entity_stream.core.batching import Limits
 from entity_stream.core.messages import Topics
+from entity_stream.core.model import Route
 from entity_stream.core.ordering import Order
+from entity_stream.core.routing import Routing
 from entity_stream.core.wire.shapes import MOST_CHARACTERS, MOST_DOCUMENTS
-from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
+from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Resource, Watch
 from entity_stream.settings.kinds import (
     ApiVersion,
     Bytes,
@@ -20,17 +22,21 @@ from entity_stream.settings.kinds import (
     File,
     Format,
     Group,
+    Header,
     Host,
     Key,
     Level,
+    Mark,
     Mechanism,
     Member,
+    Missing,
     Name,
     Ordering,
     Password,
     Price,
     Protocol,
     Rate,
+    Routes,
     Seconds,
     Servers,
     Switch,
@@ -38,9 +44,16 @@ from entity_stream.settings.kinds import (
     Url,
     User,
     Wrong,
+    routes_of,
 )
+from entity_stream.settings.resources import Listed, Resources, doubled
+
+T = TypeVar("T")
 
 PREFIX: Final = "ENTITY_STREAM_"
+HTTPS: Final = f"Use https, or set {PREFIX}LANGUAGE_ALLOW_HTTP=true."
+UNKNOWN: Final = (Listed.model_construct(name="", endpoint="", key="", project="", deployment=""),)
+"""Stands for a list that is wrong itself: nothing need be there beside it."""
 
 
 class Settings(BaseSettings):
@@ -91,13 +104,15 @@ class Settings(BaseSettings):
 
     language_allow_http: Switch = False
     """Let the key travel unencrypted to an endpoint on another machine."""
-    language_endpoint: Url
+    resources: Resources | None = None
+    """Several Language resources, instead of one; what one of them leaves out is as these settings say for all."""
+    language_endpoint: Annotated[Url | None, Mark.NEEDED] = None
     """The Language resource, or the engine of this project."""
-    language_key: Key
+    language_key: Annotated[Key | None, Mark.NEEDED] = None
     """The key of the Language resource; an engine that was started without a key takes any."""
-    language_project: Name
+    language_project: Annotated[Name | None, Mark.NEEDED] = None
     """The project that the model belongs to."""
-    language_deployment: Name
+    language_deployment: Annotated[Name | None, Mark.NEEDED] = None
     """The deployment of the model."""
     language_api_version: ApiVersion = "2023-04-01"
     """The version of the REST API to speak."""
@@ -111,6 +126,12 @@ class Settings(BaseSettings):
     """The authorities that may vouch for the endpoint; without it those that the system trusts."""
     price_per_1000_text_records: Annotated[Price | None, Field(ge=0, le=1_000_000)] = None
     """What the API asks for a thousand text records, in your currency: metrics and estimates then tell the cost."""
+    routes: Routes = ""
+    """Other models that records may ask for by their headers; without it no header is looked at."""
+    project_header: Header = "entity-stream-project"
+    """The header of a record that names the project it asks for."""
+    deployment_header: Header = "entity-stream-deployment"
+    """The header of a record that names the deployment it asks for."""
 
     delivery: Delivering = "at_least_once"
     """What a crash may repeat: some outcomes (at_least_once), or none to readers of committed ones (exactly_once)."""
@@ -207,15 +228,40 @@ class Settings(BaseSettings):
                 raise Wrong(f"so that it and {variable(other)} are both {value!r}", "Give each a topic of its own.")
         return value
 
+    @field_validator("resources")
+    @classmethod
+    def _can_be_told_apart(cls, value: tuple[Listed, ...] | None, others: ValidationInfo) -> tuple[Listed, ...] | None:
+        if name := doubled(value or ()):
+            raise Wrong(f"where the journal could not tell {name!r} from another", "Give each a name of its own.")
+        for each in value or ():
+            if each.endpoint and _strays(each.endpoint, others):
+                raise Wrong(f"where the key of {each.name!r} would travel unencrypted", HTTPS)
+        return value
+
+    @field_validator("language_endpoint", "language_key", "language_project", "language_deployment")
+    @classmethod
+    def _is_there_for_all(cls, value: T | None, others: ValidationInfo) -> T | None:
+        member = str(others.field_name).removeprefix("language_")
+        listed: tuple[Listed, ...] | None = others.data.get("resources", UNKNOWN)
+        without = [each.name for each in listed or () if getattr(each, member) is None]
+        if value is None and not listed:
+            raise Missing
+        if value is None and without:
+            raise Wrong(f"and the resource {without[0]!r} has no {member} of its own", "Set it here or there.")
+        return value
+
     @field_validator("language_endpoint")
     @classmethod
-    def _keeps_the_key_from_strangers(cls, value: str, others: ValidationInfo) -> str:
-        parts = urlsplit(value)
-        allowed = others.data.get("language_allow_http", True)  # not there: its own mistake is enough
-        if parts.scheme == "http" and not allowed and not _is_loopback(parts.hostname or ""):
-            raise Wrong(
-                "where the key would travel unencrypted", f"Use https, or set {PREFIX}LANGUAGE_ALLOW_HTTP=true."
-            )
+    def _keeps_the_key_from_strangers(cls, value: str | None, others: ValidationInfo) -> str | None:
+        if value and _strays(value, others):
+            raise Wrong("where the key would travel unencrypted", HTTPS)
+        return value
+
+    @field_validator("deployment_header")
+    @classmethod
+    def _is_another_header(cls, value: str, others: ValidationInfo) -> str:
+        if value == others.data.get("project_header"):
+            raise Wrong(f"as {PREFIX}PROJECT_HEADER is", "Give each a name of its own.")
         return value
 
     @field_validator("release_for")
@@ -225,12 +271,29 @@ class Settings(BaseSettings):
             raise Wrong(f"and {PREFIX}KAFKA_SESSION_TIMEOUT is not longer", "Make it shorter than the session timeout.")
         return value
 
+    @model_validator(mode="after")
+    def _serves_every_route(self) -> Self:
+        served = {route for each in self._listed() if not each.draining for route in self._routes_of(each)}
+        if None not in served:
+            raise Wrong("where nobody takes records that ask for no route", "Have one take them that is not draining.")
+        if unserved := sorted(map(str, self._allowed() - served)):
+            raise Wrong(f"where nobody takes {unserved[0]}", "Have one take it that is not draining.")
+        for each in self._listed():
+            known = {self._own_route(each), *routes_of(self.routes)}
+            if unknown := [str(route) for route in routes_of(each.routes or "") if route not in known]:
+                complaint = f"where {each.name!r} takes {unknown[0]}, which nobody may ask for"
+                raise Wrong(complaint, f"Add it to {PREFIX}ROUTES.")
+        return self
+
     def plan(self) -> Plan:
         """Say how to run a line."""
         return Plan(
             limits=Limits(documents=self.batch_documents, characters=self.batch_characters, linger=self.batch_linger),
             order=Order(self.order),
-            resource=self.language_resource,
+            resources=tuple(
+                Resource(each.name, each.weight, each.draining, each.calls_per_minute) for each in self._listed()
+            ),
+            routing=self._routing(),
             window=self.window,
             memory=self.memory,
             calls_per_minute=self.language_calls_per_minute,
@@ -265,23 +328,70 @@ class Settings(BaseSettings):
             transactional_id_prefix=self.kafka_transactional_id_prefix if self.delivery == "exactly_once" else None,
         )
 
-    def language(self) -> LanguageEndpoint:
-        """Say which Language resource and model to ask."""
+    def languages(self) -> tuple[LanguageEndpoint, ...]:
+        """Say which Language resources and models to ask."""
+        return tuple(self._language(each) for each in self._listed())
+
+    def resource_names(self) -> tuple[str, ...]:
+        """Say what the journal calls them."""
+        return tuple(each.name for each in self._listed())
+
+    def _listed(self) -> tuple[Listed, ...]:
+        return self.resources or (Listed(name=self.language_resource),)
+
+    def _language(self, each: Listed) -> LanguageEndpoint:
+        key = each.key or self.language_key or SecretStr("")  # one of the two is there: that is validated
+        own = self._own_route(each)
         return LanguageEndpoint(
-            url=self.language_endpoint,
-            key=self.language_key.get_secret_value(),
-            project=self.language_project,
-            deployment=self.language_deployment,
+            url=each.endpoint or self.language_endpoint or "",
+            key=key.get_secret_value(),
+            project=own.project,
+            deployment=own.deployment,
             api_version=self.language_api_version,
-            resource=self.language_resource,
+            resource=each.name,
             timeout=self.language_timeout,
             price=self.price_per_1000_text_records,
             ca_file=self.language_ca_file,
+            routes=self._routes_of(each),
+            listed=self.resources is not None,
         )
+
+    def _own_route(self, each: Listed) -> Route:
+        """Say what a resource has for records that ask for nothing."""
+        return Route(each.project or self.language_project or "", each.deployment or self.language_deployment or "")
+
+    def _default_route(self) -> Route | None:
+        if self.language_project is None or self.language_deployment is None:
+            return None
+        return Route(self.language_project, self.language_deployment)
+
+    def _allowed(self) -> frozenset[Route]:
+        """Say which routes records may ask for, but for the default."""
+        return frozenset(routes_of(self.routes)) - {self._default_route()}
+
+    def _routes_of(self, each: Listed) -> tuple[Route | None, ...]:
+        """Say which routes a resource serves: all, or those that it lists, the default by its own name."""
+        if each.routes is None:
+            return (None, *sorted(self._allowed()))
+        has = routes_of(each.routes)
+        default = (None,) if self._own_route(each) in has else ()
+        return (*default, *sorted(self._allowed().intersection(has)))
+
+    def _routing(self) -> Routing | None:
+        if not self.routes:
+            return None
+        return Routing(self._allowed(), self._default_route(), self.project_header, self.deployment_header)
 
     def watch(self) -> Watch:
         """Say where metrics and probes are served."""
         return Watch(self.http_host, self.http_port)
+
+
+def _strays(url: str, others: ValidationInfo) -> bool:
+    """Tell whether a key would travel unencrypted to another machine, which is not allowed."""
+    parts = urlsplit(url)
+    allowed = others.data.get("language_allow_http", True)  # not there: its own mistake is enough
+    return parts.scheme == "http" and not allowed and not _is_loopback(parts.hostname or "")
 
 
 def _is_loopback(host: str) -> bool:

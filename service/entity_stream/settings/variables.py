@@ -6,7 +6,7 @@ from typing import NamedTuple, get_args
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from entity_stream.settings.kinds import BYTES, Kind
+from entity_stream.settings.kinds import BYTES, Kind, Mark
 from entity_stream.settings.model import Settings, variable
 
 
@@ -28,7 +28,7 @@ def variables() -> list[Variable]:
 
 def secrets() -> list[str]:
     """Name the variables that hold a secret."""
-    return [variable(name) for name, field in Settings.model_fields.items() if SecretStr in _marks(field)]
+    return [variable(name) for name, field in Settings.model_fields.items() if _is_secret(field)]
 
 
 def kind_of(field: FieldInfo) -> Kind:
@@ -51,13 +51,17 @@ def _rows(name: str, field: FieldInfo) -> list[Variable]:
         kind_of(field).words(),
         _spelled(field.default, field) if not field.is_required() else "",
         field.description or "",
-        SecretStr in _marks(field),
-        field.is_required(),
+        _is_secret(field),
+        field.is_required() or Mark.NEEDED in field.metadata,
     )
     if not main.secret:
         return [main]
     instead = f"A file that holds it, instead of {main.name}; a line end behind it is left out."
     return [main, Variable(f"{main.name}_FILE", "the path of a text file", "", instead)]
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return not {SecretStr, Mark.SECRETS}.isdisjoint(_marks(field))
 
 
 def _marks(field: FieldInfo) -> list[object]:
