@@ -14,7 +14,10 @@ from typing import TypeAlias
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
-from tests.bench.rest import DOCUMENTS, FILLS_WITHIN, JOBS, SUBMIT, Json, message, options, request, results
+from tests.bench.rest import DOCUMENTS, JOBS, SUBMIT, Json, message, options, request, results
+
+FILLS_WITHIN = 0.5
+"""Seconds that whoever has read something waits for the rest of 64 batches."""
 
 Record: TypeAlias = ConsumerRecord
 

@@ -178,7 +178,7 @@ class Plan(Struct, frozen=True):
 
 PARTS = ("b", "a", "c", "moving", "g", "l", "growth", "bare", "memory")
 SHORT_PARTS = ("b", "c", "memory")
-DOCUMENTS, SHORT_DOCUMENTS = 100_000, 20_000
+DOCUMENTS, SHORT_DOCUMENTS = 60_000, 20_000
 ROUNDS, SHORT_ROUNDS = 5, 1
 
 STEADY = Load("L", "100 documents/s, 50 ms jobs: nothing is at its limit", 0.05, per_second=100, seconds=10, settling=3)
@@ -272,7 +272,7 @@ def ceiling(documents: int) -> Scenario:
 def latency(documents: int) -> Scenario:
     """A: jobs as long as recorded ones; the plain loop asks each second, first after one: twice for most jobs."""
     title = "0.8 s + 10 ms a document: the limit is how long jobs take"
-    given = dict.fromkeys(MODES, in_windows(documents / 3)) | dict.fromkeys(OPPONENTS, in_windows(documents / 6))
+    given = dict.fromkeys(MODES, in_windows(documents / 2)) | dict.fromkeys(OPPONENTS, in_windows(documents / 5))
     return Scenario("A", title, 0.8, 0.01, 1.0, given | {Contender.SDK: SDK_JOBS * BATCH})
 
 

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.bench.contenders import MODULES, opponent, service
@@ -47,6 +48,16 @@ def test_the_service_is_told_what_a_user_can_tell(mode: Contender) -> None:
     told = [word.partition("=")[0] for word in service(TASK, mode) if word.startswith("ENTITY_STREAM_")]
     assert f"ENTITY_STREAM_DELIVERY={mode}" in service(TASK, mode)
     assert [name for name in told if not re.search(rf"^#?{name}=", documented, re.MULTILINE)] == []
+
+
+def test_the_service_is_told_its_quota() -> None:
+    """A quota reaches the service by one variable; without one it is so high that it never binds."""
+    bound = service(msgspec.structs.replace(TASK, quota=10), Contender.AT_LEAST_ONCE)
+    free = service(TASK, Contender.AT_LEAST_ONCE)
+    [one], [other] = [
+        [word for word in command if word not in rest] for command, rest in ((bound, free), (free, bound))
+    ]
+    assert one.partition("=")[0] == other.partition("=")[0]
 
 
 def test_the_shell_of_the_caller_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

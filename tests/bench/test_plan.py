@@ -21,6 +21,7 @@ from tests.bench.plan import (
     in_windows,
     latency,
     plan,
+    unseen,
 )
 from tests.judge.conditions import Duration
 from tests.judge.fates import lasting
@@ -114,3 +115,9 @@ def test_all_opponents_have_the_same_work_in_a_quota() -> None:
     for each in plan(only="c").throttles:
         assert set(each.documents) == {Contender.AT_LEAST_ONCE, *OPPONENTS}
         assert len(set(each.documents.values())) == 1
+        assert [limit.operations for limit in each.conditions(10).limits] == [("submit",)]
+
+
+def test_what_is_under_way_at_once_is_not_measured() -> None:
+    """Who runs 64 jobs at once has a window unseen, who runs one has one."""
+    assert [unseen(contender) for contender in Contender] == [ONE_WINDOW] * 5 + [BATCH]
