@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from entity_stream.board import LOOK, Board
 from entity_stream.core.model import Outcome, Partition, Record
-from entity_stream.core.quota import Operation
+from entity_stream.core.quota import Operation, Rate, slowest
 from entity_stream.core.watchdog import patience
 from entity_stream.pipeline import Line
 from entity_stream.plan import Plan, Vitals
@@ -21,8 +21,8 @@ from entity_stream.ports import Lease, unlimited
 from tests import virtual_time
 from tests.pipeline.worlds import Endpoint, Faults, Log, LogSource
 
-PLAN = Plan(window=8, calls_per_minute=6_000, overdue=36_000)
-PATIENCE = patience(30.0, PLAN.window, PLAN.calls_per_minute)
+PLAN = Plan(window=8, quota=(Rate(6_000, 60.0),), overdue=36_000)
+PATIENCE = patience(30.0, PLAN.window, slowest(PLAN.quota))
 HOURS = 20_000.0
 SECRET = "what a document says"  # noqa: S105 (of these tests)
 HERE = Partition("in", 0, 1)

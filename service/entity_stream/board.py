@@ -123,6 +123,8 @@ class _Life:
         work = {"records are read and not settled": vitals.bytes_held, f"{unread} offsets wait to be read": unread}
         held_up = [f"throttled: {operation}" for operation, seconds in vitals.frozen.items() if seconds]
         held_up += [f"spared: {operation}: {cause}" for operation, cause in vitals.shut.items() if cause is not None]
+        if vitals.share < 1.0 and vitals.load == 1.0:
+            held_up.append("waiting: for a slot of our share of the quota")
         return Sight(
             work=[words for words, there_is in work.items() if there_is],
             moved=(vitals.moved, *(offsets.start for offsets in readable.values())),

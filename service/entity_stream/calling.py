@@ -6,6 +6,7 @@ gives a document up for it.
 
 import asyncio
 import random
+from collections.abc import Collection, Mapping
 from itertools import count
 
 from msgspec import Struct
@@ -15,7 +16,19 @@ from entity_stream.core.model import Batch, Job, Reason
 from entity_stream.core.polling import Polling, backoff
 from entity_stream.core.probe import PROBE
 from entity_stream.core.quota import Operation, Quota
-from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park, PollVerdict, SubmitVerdict, Wait
+from entity_stream.core.share import Place
+from entity_stream.core.verdict import (
+    Again,
+    Done,
+    Freeze,
+    Halve,
+    Judged,
+    Park,
+    PollVerdict,
+    SubmitVerdict,
+    Wait,
+    too_long,
+)
 from entity_stream.core.vigil import Solitude, Vigil
 from entity_stream.moments import heard, now
 from entity_stream.plan import Plan
@@ -46,7 +59,10 @@ class Calls:
     def __init__(self, language: Language, plan: Plan, tenures: Tenures, stop: asyncio.Event) -> None:
         self._language, self._plan, self._tenures, self._stop = language, plan, tenures, stop
         self._polling = Polling()
-        self._quota = Quota(plan.calls_per_minute)
+        self._quota = Quota(plan.quota)
+        self._group: Collection[Place] = ()
+        self._ahead = 0.0  # the clock on the wall, less ours
+        self._divided = 0  # the changes of what is ours that the quota knows of
         self._gates = {operation: Gate() for operation in Operation}
         self._answered = 0.0  # when the endpoint last told anybody anything of use
         self._taken = 0.0  # when it last took anybody's submit
@@ -72,6 +88,32 @@ class Calls:
     def parked(self) -> str | None:
         """Why the endpoint refuses whatever is asked of it, if it does."""
         return self._doubt or next(iter(self._parked.values()), None)
+
+    def see(self, group: Collection[Place], look: Mapping[Place, int] | None, ahead: float) -> None:
+        """Take in a look at the whole group, so that its replicas divide the quota; None where none could be had.
+
+        `group` are all its partitions, `look` says how many records of each are unfinished, `ahead` by how many seconds
+        the clock on the wall is ahead of the loop's.
+        """
+        self._group, self._ahead = group, ahead
+        self._divide(look)
+
+    def _divide(self, look: Mapping[Place, int] | None = None) -> None:
+        mine = {(each.topic, each.index): records for each, records in self._tenures.unfinished().items()}
+        self._quota.share.see(now(), mine, self._group, look, self._ahead)
+        self._divided = self._tenures.changes
+
+    def rates(self) -> dict[Operation, float]:
+        """Tell how many calls a second we may make of each operation."""
+        return {operation: self._quota.rate(operation, now()) for operation in Operation}
+
+    def load(self) -> float:
+        """Tell which part of the calls we may make was made of late, from 0 to 1: 1 while any waits for its slot."""
+        return self._quota.load(now())
+
+    def share(self) -> float:
+        """Tell which part of the quota is ours, from 0 to 1."""
+        return self._quota.share.part(now())
 
     def frozen(self) -> dict[Operation, float]:
         """Seconds until each operation may be called again."""
@@ -180,18 +222,36 @@ class Calls:
 
         Trouble may begin while we wait for a slot. No document is paid for by who is no longer a member of the group.
         """
-        while self._wanted(operation, batch):
-            if wait := self._held_up(operation, batch):
-                await heard(self._news, wait)
-                continue
-            await self._rest(operation, batch, now() + self._quota.reserve(now()))
-            lease = unlimited if operation is Operation.POLL else await self._tenures.proven(batch)
-            if not lease:
-                break
-            if self._wanted(operation, batch) and not self._held_up(operation, batch):
-                self._gates[operation].enter(now())
-                return lease
+        ticket = self._quota.enter()
+        try:
+            while self._wanted(operation, batch):
+                if wait := self._held_up(operation, batch):
+                    self._quota.leave(operation, ticket)  # whoever is behind may go
+                    await heard(self._news, wait)
+                elif wait := self._slot(operation, ticket):
+                    await heard(self._news, wait)
+                else:
+                    self._quota.leave(operation, ticket)
+                    lease = unlimited if operation is Operation.POLL else await self._tenures.proven(batch)
+                    if not lease:
+                        break
+                    if self._wanted(operation, batch) and not self._busy(operation, batch, ticket):
+                        self._quota.take(operation, ticket, now())
+                        self._gates[operation].enter(now())
+                        return lease
+        finally:
+            self._quota.leave(operation, ticket)
         return None
+
+    def _busy(self, operation: Operation, batch: Batch, ticket: int) -> bool:
+        """Tell whether something came up while we proved what is ours."""
+        return self._held_up(operation, batch) > 0 or self._slot(operation, ticket) > 0
+
+    def _slot(self, operation: Operation, ticket: int) -> float:
+        """Seconds until it is worth while to ask for our slot again; 0: it is there."""
+        if self._divided != self._tenures.changes:
+            self._divide()
+        return self._quota.wait(operation, ticket, now())
 
     async def _rest(self, operation: Operation, batch: Batch, until: float) -> None:
         """Wait for a time, as long as there is something to call for."""
@@ -212,14 +272,19 @@ class Calls:
             case Wait(cause):
                 self._gates[operation].fail(cause, now(), dice)
                 await heard(self._news, pause)
+            case Freeze() if park := too_long(trouble, self._plan.longest_freeze):
+                self._park(operation, park)
             case Freeze(seconds=seconds):
-                hold = pause if seconds is None else min(seconds, self._plan.longest_freeze)
-                self._quota.freeze(operation, now() + hold)
+                self._quota.freeze(operation, now(), now() + (pause if seconds is None else seconds))
                 if operation not in self._parked:
                     self._open(operation)  # it answers again
-            case Park(cause):
-                self._parked[operation] = cause
-                self._gates[operation].shut(cause, now() + self._plan.park_for)
+            case Park():
+                self._park(operation, trouble)
+
+    def _park(self, operation: Operation, park: Park) -> None:
+        """Leave an operation alone, but for a try now and then."""
+        self._parked[operation] = park.cause
+        self._gates[operation].shut(park.cause, now() + self._plan.park_for)
 
     def _wanted(self, operation: Operation, batch: Batch) -> bool:
         """Tell whether there is still anything to call for: nobody else's batch may take a turn, or a try at a gate."""

@@ -12,10 +12,11 @@ last commit, asks for the jobs that are in flight, and submits the rest.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from entity_stream.calling import Calls
 from entity_stream.core.model import Batch, Job, Partition, Reason, Rejected
+from entity_stream.core.share import Place
 from entity_stream.core.trial import Left, merged, trial
 from entity_stream.core.verdict import Again, Done, Halve, Judged
 from entity_stream.doubt import Doubt
@@ -182,6 +183,10 @@ class Line:
         self._calls.wake()  # whoever runs next finds them gone: `release` forgets them before it waits
         await self._tenures.release(partitions, self._plan.release_for)
 
+    def see(self, group: Collection[Place], look: Mapping[Place, int] | None, ahead: float) -> None:
+        """Take in a look at the whole group, so that its replicas divide the quota: see `Calls.see`."""
+        self._calls.see(group, look, ahead)
+
     def vitals(self) -> Vitals:
         """Look, without touching."""
         return Vitals(
@@ -192,6 +197,9 @@ class Line:
             parked=self._calls.parked,
             frozen=self._calls.frozen(),
             shut=self._calls.shut(),
+            rates=self._calls.rates(),
+            load=self._calls.load(),
+            share=self._calls.share(),
             moved=self._reader.records + self._calls.heard + self._tenures.settles(),
             superseded=self._tenures.superseded(),
             full=self._reader.full(),

@@ -11,7 +11,7 @@ from msgspec import Struct
 from entity_stream.core.batching import Limits
 from entity_stream.core.model import Partition
 from entity_stream.core.ordering import Order
-from entity_stream.core.quota import Operation
+from entity_stream.core.quota import MINUTE, Operation, Rates
 
 
 class Plan(Struct, frozen=True):
@@ -25,8 +25,8 @@ class Plan(Struct, frozen=True):
     """Records that are fetched and not settled, in bytes; one read may exceed it."""
     resource: str = "default"
     """The endpoint's name in the journal: jobs in flight at any other are submitted again."""
-    calls_per_minute: float = 1_000.0
-    """Submits and polls together."""
+    quota: Rates = MINUTE
+    """How fast the endpoint may be called, by all replicas together."""
     attempts: int = 3
     """How often what a job did not bring is submitted before it is tried part by part."""
     overdue: float = 3_600.0
@@ -56,6 +56,12 @@ class Vitals(Struct, frozen=True):
     """Seconds until an operation may be called again."""
     shut: dict[Operation, str | None]
     """Why an operation is tried by one caller at a time only, if it is."""
+    rates: dict[Operation, float] = {}
+    """Calls a second that we may make of each operation; infinite where nothing holds us."""
+    load: float = 0.0
+    """Which part of the calls that we may make was made of late: 1 while any waits for its slot."""
+    share: float = 1.0
+    """Which part of the quota is ours now, for the partitions that we own or that others lend us."""
     moved: int = 0
     """A number that grows with every sign of progress: records read, calls answered, outcomes settled."""
     superseded: int = 0

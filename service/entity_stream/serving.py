@@ -16,6 +16,7 @@ from entity_stream.board import Board
 from entity_stream.core.messages import Topics
 from entity_stream.core.mistake import Mistake, leaves
 from entity_stream.core.polling import backoff
+from entity_stream.core.quota import slowest
 from entity_stream.core.watchdog import patience
 from entity_stream.edges import admin, language_http
 from entity_stream.edges.health import serve_health
@@ -84,8 +85,8 @@ async def serve(setup: Setup, stop: asyncio.Event, announce: Callable[[str], Non
     """Serve until the stop; `announce` is given the address of metrics and probes."""
     metrics = Metrics()
     async with language_http.connect(setup.language, setup.plan.window * 2) as transport:
-        watched = WatchedLanguage(HttpLanguage(transport, setup.language, metrics))
-        board = Board(watched, patience(setup.language.timeout, setup.plan.window, setup.plan.calls_per_minute))
+        watched = WatchedLanguage(HttpLanguage(transport, setup.language, metrics), setup.plan.longest_freeze)
+        board = Board(watched, patience(setup.language.timeout, setup.plan.window, slowest(setup.plan.quota)))
         where = setup.watch
         async with serve_health(where.host, where.port, metrics.registry, board.unready, board.stalled) as address:
             announce(address)

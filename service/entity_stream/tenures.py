@@ -75,6 +75,8 @@ class Tenures:
         self._settled = 0  # settles of partitions that are gone
         self._superseded = 0
         self._waiting: Counter[Partition] = Counter()  # what is to be submitted again and has no room
+        self.changes = 0
+        """A number that grows with every partition that becomes ours, or ceases to be."""
         self.room = asyncio.Event()
         """Set whenever memory has become free, or a journal."""
 
@@ -82,6 +84,7 @@ class Tenures:
         """Make a partition ours; its settler lives in `settlers`."""
         tenure = self._held[claim.partition] = Tenure(claim, self._order, self._resource)
         self._settlers[tenure] = settlers.create_task(self._keep(tenure))
+        self.changes += 1
 
     async def _keep(self, tenure: Tenure) -> None:
         """Settle for a partition until it is let go, or until the group goes on without us."""
@@ -93,6 +96,7 @@ class Tenures:
             del self._settlers[tenure]
             if self._held.get(tenure.partition) is tenure:
                 del self._held[tenure.partition]
+                self.changes += 1
                 self.room.set()
 
     # records
@@ -212,6 +216,7 @@ class Tenures:
         """
         for partition in partitions:
             self._held.pop(partition, None)
+        self.changes += 1
         ending = {tenure: task for tenure, task in self._settlers.items() if tenure.partition in partitions}
         self.room.set()
         try:

@@ -47,7 +47,7 @@ def service(task: Task, mode: Contender, *wrapped: str) -> list[str]:
         "LANGUAGE_KEY": KEY,
         "LANGUAGE_PROJECT": PROJECT,
         "LANGUAGE_DEPLOYMENT": DEPLOYMENT,
-        "LANGUAGE_CALLS_PER_MINUTE": str(UNBOUND),
+        "LANGUAGE_QUOTA": f"{UNBOUND}/min",
         "WINDOW": str(WINDOW),
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": "0",

@@ -5,6 +5,7 @@ README's table is checked against this file.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,12 @@ GAUGES = {
     ),
     "draining": ("1 from the stop to the end.", ()),
     "frozen_seconds": ("Seconds until an operation may be called again.", ("operation",)),
+    "quota_calls_per_second": (
+        "Calls a second that this replica may make now: its share of the quota, less after a 429.",
+        ("operation",),
+    ),
+    "quota_load": ("Part of the calls that may be made that was made of late: 1 while any waits for its slot.", ()),
+    "quota_share": ("Part of the quota that is this replica's, by its partitions and what others lend.", ()),
     "superseded_records": (
         "Records of inherited jobs that the log had no more when they were to be read again: compaction took them.",
         (),
@@ -145,6 +152,9 @@ class Gauges:
             "shut": {(operation,): cause is not None for operation, cause in vitals.shut.items()},
             "draining": {(): vitals.draining},
             "frozen_seconds": {(operation,): seconds for operation, seconds in vitals.frozen.items()},
+            "quota_calls_per_second": {(each,): rate for each, rate in vitals.rates.items() if rate < math.inf},
+            "quota_load": {(): vitals.load},
+            "quota_share": {(): vitals.share},
             "superseded_records": {(): vitals.superseded},
             "journal_full": {(p.topic, str(p.index)): p in vitals.full for p in vitals.unfinished},
             "unfinished_records": {(p.topic, str(p.index)): count for p, count in vitals.unfinished.items()},

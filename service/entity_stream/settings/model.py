@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from entity_stream.core.batching import Limits
 from entity_stream.core.messages import Topics
 from entity_stream.core.ordering import Order
+from entity_stream.core.rates import read
 from entity_stream.core.wire.shapes import MOST_CHARACTERS, MOST_DOCUMENTS
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
 from entity_stream.settings.kinds import (
@@ -29,6 +30,7 @@ from entity_stream.settings.kinds import (
     Ordering,
     Password,
     Protocol,
+    Quota,
     Rate,
     Seconds,
     Servers,
@@ -104,8 +106,10 @@ class Settings(BaseSettings):
     """What journal, logs and metrics call this endpoint. Rename it, and jobs in flight are submitted again."""
     language_timeout: Annotated[Seconds, Field(ge=1, le=300)] = 30.0
     """How long one request may take."""
-    language_calls_per_minute: Annotated[Rate, Field(ge=1, le=1_000_000)] = 1_000.0
-    """Submits and polls of one replica together: the quota of the resource, divided by the number of replicas."""
+    language_quota: Quota = "1000/min"
+    """How fast the resource may be called, by all replicas together; all windows hold at once."""
+    language_quota_part: Annotated[Rate, Field(ge=0.001, le=1)] = 1.0
+    """The part of the quota that is ours; the rest is left to others who use the same resource."""
     language_ca_file: File | None = None
     """The authorities that may vouch for the endpoint; without it those that the system trusts."""
 
@@ -228,7 +232,7 @@ class Settings(BaseSettings):
             resource=self.language_resource,
             window=self.window,
             memory=self.memory,
-            calls_per_minute=self.language_calls_per_minute,
+            quota=read(self.language_quota, self.language_quota_part),
             attempts=self.attempts,
             overdue=self.job_overdue,
             longest_freeze=self.longest_freeze,
