@@ -148,6 +148,7 @@ NAMED: dict[str, Callable[[], list[str]]] = {
     "no work": lambda: looked(IDLE),
     "an open transaction upstream": lambda: looked(IDLE, edge=an_edge(unread=range(7, 7))),
     "a throttle": lambda: looked(replace(VITALS, frozen={Operation.POLL: 3.0})),
+    "a slot of our share": lambda: looked(replace(VITALS, share=0.1, load=1.0)),
     "a breaker": lambda: looked(replace(VITALS, shut={Operation.POLL: "HTTP 503"})),
     "a park": lambda: looked(replace(VITALS, parked="HTTP 401")),
     "a drain": lambda: looked(replace(VITALS, draining=True)),
@@ -161,6 +162,7 @@ UNNAMED: dict[str, Callable[[], list[str]]] = {
     "records that nobody reads": lambda: looked(IDLE, edge=an_edge(unread=range(7, 9))),
     "a full journal": lambda: looked(replace(VITALS, full=[HERE])),
     "a job that nobody polls": lambda: looked(replace(VITALS, in_flight=1)),
+    "a slot of a quota that is all ours": lambda: looked(replace(VITALS, load=1.0)),
     "a throttle that is over": lambda: looked(replace(VITALS, frozen={Operation.POLL: 0.0})),
 }
 

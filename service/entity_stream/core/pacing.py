@@ -28,8 +28,8 @@ RECENT, RECENT_SLOTS = 1.0, 10
 ROUNDING = 1e-5
 """Seconds by which a moment on the wall may be off in a float."""
 
-AHEAD = 256
-"""Slots that are looked at for one of ours; whoever finds none asks again when they have passed."""
+SOON = 1.0
+"""Seconds after which whoever waits for a slot of ours is to ask again: what is ours may be more by then."""
 
 
 class Window:
@@ -104,7 +104,7 @@ class Slots:
         missing, number = place - len(self._ready), self._seen
         if missing < 0:
             return now
-        while missing >= 0 and number < self._seen + AHEAD:
+        while missing >= 0 and self._moment(number) < now + SOON:
             number += 1
             missing -= self._calls if self._share.ours(number, now) else 0
         return self._moment(number) + ROUNDING
