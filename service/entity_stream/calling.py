@@ -113,6 +113,7 @@ class Calls:
 
     def share(self) -> float:
         """Tell which part of the quota is ours, from 0 to 1."""
+        self._keep_up()
         return self._quota.share.part(now())
 
     def frozen(self) -> dict[Operation, float]:
@@ -151,7 +152,9 @@ class Calls:
 
     async def _ask(self, grant: Grant, lease: Lease) -> SubmitVerdict:
         with grant.asking():
+            sent = now()
             verdict = await self._language.submit(grant.batch, lease)
+            self._quota.hear(Operation.SUBMIT, sent, now())
             if isinstance(verdict, Done):
                 grant.name(verdict.value)
                 self._heard(Operation.SUBMIT)
@@ -249,9 +252,13 @@ class Calls:
 
     def _slot(self, operation: Operation, ticket: int) -> float:
         """Seconds until it is worth while to ask for our slot again; 0: it is there."""
+        self._keep_up()
+        return self._quota.wait(operation, ticket, now())
+
+    def _keep_up(self) -> None:
+        """Have the quota know at once of what has become ours, and of what has ceased to be."""
         if self._divided != self._tenures.changes:
             self._divide()
-        return self._quota.wait(operation, ticket, now())
 
     async def _rest(self, operation: Operation, batch: Batch, until: float) -> None:
         """Wait for a time, as long as there is something to call for."""

@@ -56,16 +56,18 @@ class Drive:
             self.at(self.time + wait + late, lambda: self._ask(operation, ticket, again))
             return
         self.quota.take(operation, ticket, now)
+        sent = now
         arrives = self.time + self.way + self.dice.uniform(0.0, self.jitter)
-        self.at(arrives, lambda: self._arrive(operation, again))
+        self.at(arrives, lambda: self._arrive(operation, sent, again))
 
-    def _arrive(self, operation: Operation, again: bool) -> None:
+    def _arrive(self, operation: Operation, sent: float, again: bool) -> None:
         wait = self.judge.admit(operation.value, self.begin + self.time)
         (self.refused if wait else self.taken).append(self.time)
-        self.at(self.time + self.way, lambda: self._hear(operation, wait, again))
+        self.at(self.time + self.way, lambda: self._hear(operation, sent, wait, again))
 
-    def _hear(self, operation: Operation, wait: float, again: bool) -> None:
+    def _hear(self, operation: Operation, sent: float, wait: float, again: bool) -> None:
         now = self.begin + self.time
+        self.quota.hear(operation, sent, now)
         if wait:
             self.quota.freeze(operation, now, now + math.ceil(wait))
         if again:

@@ -109,6 +109,15 @@ def test_new_partitions_stop_everybody_for_a_moment() -> None:
     assert any(share.ours(n, LONG + 1 + LAG) for n in range(8))
 
 
+def test_a_trickle_keeps_its_slots() -> None:
+    """Who has had nothing to do for four seconds has its slots for the next record, also while others would borrow."""
+    ring = [("in", 0), ("in", 1)]
+    share = settled([ring[1]], ring, {ring[0]: 10**6, ring[1]: 5})
+    for seconds, records in [(0.0, 0), (2.0, 0), (4.0, 1)]:
+        share.see(LONG + seconds, {ring[1]: records}, ring, {ring[0]: 10**6, ring[1]: records})
+    assert share.part(LONG + 4.0) == 0.5
+
+
 @pytest.mark.parametrize(("idle", "lends"), [(HELD - 1, False), (HELD + 2 * LAG + 1, True)])
 def test_a_short_silence_lends_nothing(idle: float, lends: bool) -> None:
     """Only who has had nothing to do for long lends, so that a trickle keeps its slots."""

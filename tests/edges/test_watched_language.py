@@ -71,7 +71,11 @@ def test_a_quota_that_is_used_up_is_told_with_its_end() -> None:
     """A freeze that is longer than is believed is a park: told once, until when, and again when it is over."""
 
     async def main() -> list[str | None]:
-        verdicts = [Freeze("HTTP 403", 86_400.0 * 15), Freeze("HTTP 403", 86_400.0 * 15), Done(JOB)]
+        verdicts: list[SubmitVerdict] = [
+            Freeze("HTTP 403", 86_400.0 * 15),
+            Freeze("HTTP 403", 86_400.0 * 15),
+            Done(JOB),
+        ]
         language, troubles = WatchedLanguage(Scripted(iter(verdicts)), longest_freeze=300.0), []
         for _ in range(3):
             await language.submit((), unlimited)

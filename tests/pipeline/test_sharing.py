@@ -11,7 +11,7 @@ from entity_stream.core.batching import Limits
 from entity_stream.core.model import Batch, Job, Partition, Record
 from entity_stream.core.ordering import Order
 from entity_stream.core.quota import Rate
-from entity_stream.core.share import LOOK_EVERY
+from entity_stream.core.share import LAG, LOOK_EVERY
 from entity_stream.core.verdict import Freeze, PollVerdict, SubmitVerdict
 from entity_stream.pipeline import Line
 from entity_stream.plan import Plan
@@ -86,6 +86,24 @@ async def test_two_lines_divide_a_quota() -> None:
     assert shares == [0.75, 0.25]
     assert loads == [1.0, 1.0]
     assert finished[0] == pytest.approx(3 * finished[1], rel=0.25)
+
+
+async def test_what_is_taken_from_a_line_is_not_its_share_any_more() -> None:
+    """It loses the slots of a partition with it, and does not wait for the next look."""
+    endpoint, stop, log = Counting(), asyncio.Event(), log_of(0, 1, 2)
+    line = line_at(endpoint, log, stop)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(line.run())
+        await asyncio.sleep(10)
+        left = {(TOPIC, index): MUCH for index in range(4)}
+        line.see(list(left), left, ahead=1.7e9)
+        await asyncio.sleep(LAG + 1)
+        before = line.vitals().share
+        await line._release([Partition(TOPIC, 1, 0)])
+        await asyncio.sleep(1.1)
+        after = line.vitals().share
+        stop.set()
+    assert (before, after) == (0.75, 0.5)
 
 
 async def test_who_has_no_work_lends_what_is_his() -> None:

@@ -13,6 +13,12 @@ from entity_stream.core.share import Share
 MARGIN, MOST_MARGIN = 0.005, 0.05
 """By how much a window is taken for longer than it is, as a part and in seconds at the most: ways differ."""
 
+MOST_LATE = 0.015
+"""The part of a window by which one call is taken to arrive late, at the most: the endpoint may just be slow."""
+
+FORGET = 0.01
+"""How far the quickest answer that is known moves towards each that is not so quick: ways change."""
+
 LATE, LATE_PART = 0.1, 0.01
 """For how long a slot may be used late, in seconds and as a part of a window: whichever is more."""
 
@@ -57,6 +63,15 @@ class Window:
         self._last = now
         if self._made % self._each == 0:
             self._marks.append(now)
+
+    def delay(self, sent: float, late: float) -> None:
+        """Hear that a call arrived later than it was sent, by so many seconds at the most."""
+        if self._each > 1:
+            return
+        for place in range(len(self._marks) - 1, -1, -1):
+            if self._marks[place] <= sent:
+                self._marks[place] += min(late, MOST_LATE * self._span)
+                return
 
 
 class Spacing:
@@ -140,7 +155,7 @@ class Slots:
 class Pace:
     """The calls that pass all of some windows."""
 
-    __slots__ = ("_at", "_level", "_share", "_slots", "_spacing", "_ways", "_windows", "per_second")
+    __slots__ = ("_at", "_level", "_quickest", "_share", "_slots", "_spacing", "_ways", "_windows", "per_second")
 
     def __init__(self, windows: Sequence[tuple[int, float]], share: Share) -> None:
         """Take the calls and the seconds of each window."""
@@ -154,6 +169,7 @@ class Pace:
         self.per_second = calls / span
         """Slots, those of others too."""
         self._level, self._at = 0.0, -math.inf
+        self._quickest = 0.0  # seconds from a call to its answer; 0 until there is one
 
     def wait(self, place: int, now: float) -> float:
         """Seconds until whoever has `place` others before him may go, or is to ask again; 0: he may go."""
@@ -171,6 +187,13 @@ class Pace:
             window.take(now)
         recent = max(RECENT, RECENT_SLOTS / self.per_second)
         self._level, self._at = self.load(now) + 1 / (recent * self.per_second), now
+
+    def hear(self, sent: float, now: float) -> None:
+        """Hear that a call is answered: what it took longer than the quickest may have been its way there."""
+        took = now - sent
+        self._quickest = min(took, self._quickest + FORGET * (took - self._quickest)) if self._quickest else took
+        for window in self._windows:
+            window.delay(sent, took - self._quickest)
 
     def load(self, now: float) -> float:
         """Tell which part of all slots was used of late, those of long ago counting less: about 0 to 1."""

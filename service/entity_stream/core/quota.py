@@ -112,6 +112,11 @@ class Quota:
         for pace in self._paces_of(operation):
             pace.take(now)
 
+    def hear(self, operation: Operation, sent: float, now: float) -> None:
+        """Hear that a call is answered. Whoever never says so has no allowance for calls that are long on their way."""
+        for pace in self._paces_of(operation):
+            pace.hear(sent, now)
+
     def leave(self, operation: Operation, ticket: int) -> None:
         """Step aside, for good or until the next time of asking; the ticket keeps its place."""
         queue = self._queues[operation]
