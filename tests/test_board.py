@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from entity_stream.board import LOOK, Board
 from entity_stream.core.model import Outcome, Partition, Record, Target
-from entity_stream.core.quota import Operation
+from entity_stream.core.quota import Operation, Rate, slowest
 from entity_stream.core.watchdog import patience
 from entity_stream.pipeline import Line
 from entity_stream.plan import Health, Plan, Vitals
@@ -21,8 +21,8 @@ from entity_stream.ports import Lease, unlimited
 from tests import virtual_time
 from tests.pipeline.worlds import Endpoint, Faults, Log, LogSource
 
-PLAN = Plan(window=8, calls_per_minute=6_000, overdue=36_000)
-PATIENCE = patience(30.0, PLAN.window, PLAN.calls_per_minute)
+PLAN = Plan(window=8, quota=(Rate(6_000, 60.0),), overdue=36_000)
+PATIENCE = patience(30.0, PLAN.window, slowest(PLAN.quota))
 HOURS = 20_000.0
 SECRET = "what a document says"  # noqa: S105 (of these tests)
 HERE = Partition("in", 0, 1)
@@ -158,6 +158,7 @@ NAMED: dict[str, Callable[[], list[str]]] = {
     "no work": lambda: looked(IDLE),
     "an open transaction upstream": lambda: looked(IDLE, edge=an_edge(unread=range(7, 7))),
     "a throttle": lambda: looked(health(frozen={Operation.POLL: 3.0})),
+    "a slot of our share": lambda: looked(health(share=0.1, load=1.0)),
     "a breaker": lambda: looked(health(shut={Operation.POLL: "HTTP 503"})),
     "a park": lambda: looked(replace(VITALS, parked="HTTP 401")),
     "a park of one resource": lambda: looked(health(parked="HTTP 401")),
@@ -172,6 +173,7 @@ UNNAMED: dict[str, Callable[[], list[str]]] = {
     "records that nobody reads": lambda: looked(IDLE, edge=an_edge(unread=range(7, 9))),
     "a full journal": lambda: looked(replace(VITALS, full=[HERE])),
     "a job that nobody polls": lambda: looked(replace(VITALS, in_flight=1)),
+    "a slot of a quota that is all ours": lambda: looked(health(load=1.0)),
     "a throttle that is over": lambda: looked(health(frozen={Operation.POLL: 0.0})),
 }
 

@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "reading": ({"core", "ports", "plan", "moments", "tenures"}, set()),
     "calling": ({"core", "ports", "plan", "moments", "tenures"}, {"msgspec"}),
     "doubt": ({"core", "plan", "moments", "calling", "tenures"}, set()),
-    "resources": ({"core", "ports", "plan", "calling", "doubt", "tenures"}, set()),
+    "dividing": ({"core", "moments", "tenures"}, set()),
+    "resources": ({"core", "ports", "plan", "calling", "dividing", "doubt", "tenures"}, set()),
     "pipeline": (
         {"core", "ports", "plan", "moments", "reading", "tenures", "window", "resources", "doubt"},
         set(),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from entity_stream.core.messages import Topics
 from entity_stream.core.ordering import Order
+from entity_stream.core.quota import Operation, Rate
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch
 from entity_stream.settings.documentation import LOCAL, SECTIONS, settings_table
 from entity_stream.settings.documentation import example as env_example
@@ -101,13 +102,15 @@ def test_every_number_of_the_plan_can_be_set() -> None:
         DRAIN_FOR="12",
         RELEASE_FOR="4",
         CLEAR_WITHIN="60",
-        LANGUAGE_CALLS_PER_MINUTE="250",
+        LANGUAGE_QUOTA="submit 10/s, submit 300/min, Poll 50/s",
+        LANGUAGE_QUOTA_PART="0.5",
     ).plan()
     assert (plan.limits.documents, plan.limits.characters, plan.limits.linger) == (5, 5120, 0.2)
     assert (plan.order, plan.window, plan.memory, plan.attempts) == (Order.PARTITION, 7, 67_108_864, 2)
     assert (plan.overdue, plan.longest_freeze, plan.park_for) == (600, 61, 11)
-    assert (plan.drain_for, plan.release_for, plan.calls_per_minute) == (12, 4, 250)
-    assert plan.clear_within == 60
+    assert (plan.drain_for, plan.release_for, plan.clear_within) == (12, 4, 60)
+    submit, poll = (Operation.SUBMIT,), (Operation.POLL,)
+    assert plan.quota == (Rate(5, 1.0, submit), Rate(150, 60.0, submit), Rate(25, 1.0, poll))
 
 
 def test_the_connections_can_be_set(tmp_path: Path) -> None:
@@ -275,6 +278,14 @@ WRONG = [
     ("LANGUAGE_API_VERSION", "v3.1", "not an API version"),
     ("LANGUAGE_API_VERSION", "2023-13-01", "not an API version"),
     ("LANGUAGE_API_VERSION", "2022-04-30", "2022-05-01 or a later one"),
+    ("LANGUAGE_QUOTA", "1000", "not a quota"),
+    ("LANGUAGE_QUOTA", "10/s,", "not a quota"),
+    ("LANGUAGE_QUOTA", "10/week", "Use one of s, min, h, day"),
+    ("LANGUAGE_QUOTA", "get 10/s", "Write submit, poll, or nothing"),
+    ("LANGUAGE_QUOTA", "0/min", "a window holds 1 to 1000000 calls"),
+    ("LANGUAGE_QUOTA", "10/s, 20/s", "Keep one of them"),
+    ("LANGUAGE_QUOTA_PART", "0", "too small"),
+    ("LANGUAGE_QUOTA_PART", "1.1", "too large"),
     ("ORDER", "keys", "key, partition, unordered"),
     ("WINDOW", "many", "not a whole number"),
     ("WINDOW", "1.5", "not a whole number"),

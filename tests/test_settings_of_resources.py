@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entity_stream.core.model import Route
+from entity_stream.core.quota import Rate
 from entity_stream.core.routing import Routing
 from entity_stream.plan import LanguageEndpoint, Resource
 from entity_stream.settings.loading import Mistakes, load
@@ -53,13 +54,13 @@ def test_the_list_in_the_readme_is_right(tmp_path: Path) -> None:
 
 def test_what_a_resource_leaves_out_is_as_for_all() -> None:
     """Each has what it says, and else what is set for the single one; its name is its own."""
-    found = loaded([{"name": "east"}, WEST | {"weight": 2, "draining": True, "calls_per_minute": 60}], **SINGLE)
+    found = loaded([{"name": "east"}, WEST | {"weight": 2, "draining": True, "quota": "60/min"}], **SINGLE)
     all_of_them = LanguageEndpoint(
         "https://all.example", SECRET, "incidents", "production", resource="east", listed=True
     )
     west = LanguageEndpoint("https://west.example", OTHER, "w", "d", resource="west", listed=True)
     assert found.languages() == (all_of_them, west)
-    assert found.plan().resources == (Resource("east"), Resource("west", 2.0, True, 60.0))
+    assert found.plan().resources == (Resource("east"), Resource("west", 2.0, True, (Rate(60, 60.0),)))
     assert found.resource_names() == ("east", "west")
     assert OTHER not in f"{found}{found!r}{found.languages()}"
 

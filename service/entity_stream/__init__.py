@@ -10,6 +10,7 @@
     pipeline.py     the heart, one page: read, batch, carry a batch to its job's end
     resources.py    all endpoints and their models: who takes a batch, who owns a job
     calling.py      asking one of them until it has answered: submit, poll, throttles, refused keys
+    dividing.py     which part of each quota is ours, among the replicas of the group
     doubt.py        whether what it rejects may be believed: the probe
     tenure.py       a partition while it is ours, and its settler: publish and commit, one act
     ports.py        what the pipeline needs: Source, Language, Ledger

@@ -133,5 +133,7 @@ def _held_up(name: str, health: Health) -> Iterator[str]:
     """Tell what jobs at one resource may have to wait for, though the others work."""
     if health.parked is not None:
         yield f"parked: {name}: {health.parked}"
+    if health.share < 1.0 and health.load == 1.0:
+        yield f"waiting: {name}: for a slot of our share of the quota"
     yield from (f"throttled: {name}: {operation}" for operation, seconds in health.frozen.items() if seconds)
     yield from (f"spared: {name}: {operation}: {cause}" for operation, cause in health.shut.items() if cause)

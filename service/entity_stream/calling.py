@@ -18,7 +18,18 @@ from entity_stream.core.model import Batch, Job, Reason
 from entity_stream.core.polling import Polling, backoff
 from entity_stream.core.probe import PROBE
 from entity_stream.core.quota import Operation, Quota
-from entity_stream.core.verdict import Again, Done, Freeze, Halve, Judged, Park, PollVerdict, SubmitVerdict, Wait
+from entity_stream.core.verdict import (
+    Again,
+    Done,
+    Freeze,
+    Halve,
+    Judged,
+    Park,
+    PollVerdict,
+    SubmitVerdict,
+    Wait,
+    too_long,
+)
 from entity_stream.core.vigil import Solitude, Vigil
 from entity_stream.moments import heard, now
 from entity_stream.plan import Plan
@@ -112,6 +123,18 @@ class Calls:
         """Why the endpoint refuses whatever is asked of it, if it does."""
         return self._doubt or next(iter(self._parked.values()), None)
 
+    def rates(self) -> dict[Operation, float]:
+        """Tell how many calls a second we may make of each operation."""
+        return {operation: self._quota.rate(operation, now()) for operation in Operation}
+
+    def asked(self) -> float:
+        """Tell which part of the calls we may make was made of late, from 0 to 1: 1 while any waits for its slot."""
+        return self._quota.load(now())
+
+    def share(self) -> float:
+        """Tell which part of the quota is ours, from 0 to 1."""
+        return self._quota.share.part(now())
+
     def frozen(self) -> dict[Operation, float]:
         """Seconds until each operation may be called again."""
         return {operation: self._quota.frozen(operation, now()) for operation in Operation}
@@ -119,7 +142,7 @@ class Calls:
     def load(self) -> float:
         """Tell what part of its quota is used, from 0 to 1; it is 1 also while the endpoint keeps everybody away."""
         away = self.parked or any(self.frozen().values()) or any(self.shut().values())
-        return 1.0 if away else self._quota.load(now())
+        return 1.0 if away else self.asked()
 
     def shut(self) -> dict[Operation, str | None]:
         """Why each operation is tried by one caller at a time only, if it is."""
@@ -162,7 +185,9 @@ class Calls:
 
     async def _ask(self, grant: Grant, lease: Lease) -> SubmitVerdict:
         with grant.asking():
+            sent = now()
             verdict = await self._language.submit(grant.batch, lease)
+            self._quota.hear(Operation.SUBMIT, sent, now())
             if isinstance(verdict, Done):
                 grant.name(verdict.value)
                 self._heard(Operation.SUBMIT)
@@ -233,18 +258,34 @@ class Calls:
 
         Trouble may begin while we wait for a slot. No document is paid for by who is no longer a member of the group.
         """
-        while self._wanted(operation, batch):
-            if wait := self._held_up(operation, batch):
-                await heard(self._news, wait)
-                continue
-            await self._rest(operation, batch, now() + self._quota.reserve(now()))
-            lease = unlimited if operation is Operation.POLL else await self._tenures.proven(batch)
-            if not lease:
-                break
-            if self._wanted(operation, batch) and not self._held_up(operation, batch):
-                self._gates[operation].enter(now())
-                return lease
+        ticket = self._quota.enter()
+        try:
+            while self._wanted(operation, batch):
+                if wait := self._held_up(operation, batch):
+                    self._quota.leave(operation, ticket)  # whoever is behind may go
+                    await heard(self._news, wait)
+                elif wait := self._slot(operation, ticket):
+                    await heard(self._news, wait)
+                else:
+                    self._quota.leave(operation, ticket)
+                    lease = unlimited if operation is Operation.POLL else await self._tenures.proven(batch)
+                    if not lease:
+                        break
+                    if self._wanted(operation, batch) and not self._busy(operation, batch, ticket):
+                        self._quota.take(operation, ticket, now())
+                        self._gates[operation].enter(now())
+                        return lease
+        finally:
+            self._quota.leave(operation, ticket)
         return None
+
+    def _busy(self, operation: Operation, batch: Batch, ticket: int) -> bool:
+        """Tell whether something came up while we proved what is ours."""
+        return self._held_up(operation, batch) > 0 or self._slot(operation, ticket) > 0
+
+    def _slot(self, operation: Operation, ticket: int) -> float:
+        """Seconds until it is worth while to ask for our slot again; 0: it is there."""
+        return self._quota.wait(operation, ticket, now())
 
     async def _rest(self, operation: Operation, batch: Batch, until: float) -> None:
         """Wait for a time, as long as there is something to call for."""
@@ -265,14 +306,19 @@ class Calls:
             case Wait(cause):
                 self._gates[operation].fail(cause, now(), dice)
                 await heard(self._news, pause)
+            case Freeze() if park := too_long(trouble, self._plan.longest_freeze):
+                self._park(operation, park)
             case Freeze(seconds=seconds):
-                hold = pause if seconds is None else min(seconds, self._plan.longest_freeze)
-                self._quota.freeze(operation, now() + hold)
+                self._quota.freeze(operation, now(), now() + (pause if seconds is None else seconds))
                 if operation not in self._parked:
                     self._open(operation)  # it answers again
-            case Park(cause):
-                self._parked[operation] = cause
-                self._gates[operation].shut(cause, now() + self._plan.park_for)
+            case Park():
+                self._park(operation, trouble)
+
+    def _park(self, operation: Operation, park: Park) -> None:
+        """Leave an operation alone, but for a try now and then."""
+        self._parked[operation] = park.cause
+        self._gates[operation].shut(park.cause, now() + self._plan.park_for)
 
     def _wanted(self, operation: Operation, batch: Batch) -> bool:
         """Tell whether there is still anything to call for: nobody else's batch may take a turn, or a try at a gate."""

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from entity_stream.core.estimate import Estimate, Reading, Stretch, Tally, at_rate, estimate
+from entity_stream.core.estimate import Estimate, Reading, Stretch, Tally, at_quotas, estimate
 from entity_stream.core.model import Partition, Record
+from entity_stream.core.quota import Rates
 from entity_stream.demo import documents
 from entity_stream.edges.kafka_sample import read_backlog
 from entity_stream.plan import KafkaConnection, Plan
@@ -24,7 +25,7 @@ async def of_topic(
     `price`: of 1,000 text records. Raises the Mistake that says why the topic cannot be read.
     """
     readings = await read_backlog(connection, topic, [each.name for each in plan.resources], plan.limits, most, tell)
-    return estimate(readings, at_rate(plan.calls_per_minute), price)
+    return estimate(readings, at_quotas(_quotas(plan)), price)
 
 
 def of_files(path: Path, plan: Plan, price: float | None, tell: Tell) -> Estimate:
@@ -34,4 +35,9 @@ def of_files(path: Path, plan: Plan, price: float | None, tell: Tell) -> Estimat
         tally.add(Record(Partition(path.name, 0), number, fed.key, fed.value))
         if number % NOW_AND_THEN == 0:
             tell(number, None)
-    return estimate([Reading(number, [Stretch(number, tally.count)])], at_rate(plan.calls_per_minute), price)
+    return estimate([Reading(number, [Stretch(number, tally.count)])], at_quotas(_quotas(plan)), price)
+
+
+def _quotas(plan: Plan) -> list[Rates]:
+    """Tell the quotas of those who take new work."""
+    return [each.quota or plan.quota for each in plan.resources if not each.draining]

@@ -194,8 +194,9 @@ class Line:
         await self._tenures.release(partitions, self._plan.release_for)
 
     def see(self, look: Look) -> None:
-        """Take in where the whole group stands."""
+        """Take in where the whole group stands: when it will be done, and which part of the quota is ours."""
         self._trend.see(look, Strain(window=self._window.occupancy, quota=self._resources.load()))
+        self._resources.see(look)
 
     def forecast(self) -> Forecast | None:
         """Say when the group will have settled all that there is; None as long as nobody can tell."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from entity_stream.core.batching import Limits
 from entity_stream.core.model import Partition, Route, Target
 from entity_stream.core.ordering import Order
-from entity_stream.core.quota import Operation
+from entity_stream.core.quota import MINUTE, Operation, Rates
 from entity_stream.core.routing import Routing
 
 
@@ -24,8 +24,8 @@ class Resource(Struct, frozen=True):
     """Its part of the work, compared with others, while quota is free at all of them."""
     draining: bool = False
     """It takes no new work; jobs in flight are asked for."""
-    calls_per_minute: float | None = None
-    """None: as the plan says."""
+    quota: Rates | None = None
+    """How fast it may be called, by all replicas together; None: as the plan says."""
 
 
 class Plan(Struct, frozen=True):
@@ -41,8 +41,8 @@ class Plan(Struct, frozen=True):
     """Each with a name of its own: jobs in flight at any other resource are submitted again."""
     routing: Routing | None = None
     """Which records go by a route that is not the default; None: none."""
-    calls_per_minute: float = 1_000.0
-    """Submits and polls together, of each resource."""
+    quota: Rates = MINUTE
+    """How fast each resource may be called, by all replicas together."""
     attempts: int = 3
     """How often what a job did not bring is submitted before it is tried part by part."""
     overdue: float = 3_600.0
@@ -70,6 +70,12 @@ class Health(Struct, frozen=True):
     """Seconds until an operation may be called again."""
     shut: dict[Operation, str | None] = {}
     """Why an operation is tried by one caller at a time only, if it is, on some route."""
+    rates: dict[Operation, float] = {}
+    """Calls a second that we may make of each operation; infinite where nothing holds us."""
+    load: float = 0.0
+    """Which part of the calls that we may make was made of late: 1 while any waits for its slot."""
+    share: float = 1.0
+    """Which part of the quota is ours now, for the partitions that we own or that others lend us."""
 
 
 class Vitals(Struct, frozen=True):

@@ -8,11 +8,13 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from entity_stream.calling import Calls, Elsewhere, Submitted
+from entity_stream.core.backlog import Look
 from entity_stream.core.choice import Offer, Turns
 from entity_stream.core.model import Batch, Job, Route, Target
 from entity_stream.core.quota import Operation, Quota
 from entity_stream.core.trial import Left
 from entity_stream.core.verdict import Again, Done, Judged
+from entity_stream.dividing import Division
 from entity_stream.doubt import Doubt
 from entity_stream.plan import Health, Plan
 from entity_stream.ports import Language
@@ -61,7 +63,8 @@ class Resources:
     def __init__(self, languages: Mapping[Target, Language], plan: Plan, tenures: Tenures, stop: asyncio.Event) -> None:
         """Call each target by its language; the plan says what is special of its resource."""
         resources = {each.name: each for each in plan.resources}
-        quotas = {name: Quota(each.calls_per_minute or plan.calls_per_minute) for name, each in resources.items()}
+        self._division = Division({name: Quota(each.quota or plan.quota) for name, each in resources.items()}, tenures)
+        quotas = self._division.quotas
         weights = {each: resources[each.resource].weight for each in languages if not resources[each.resource].draining}
         self._takers: dict[Route | None, Takers] = {}
         self._calls: dict[Target, Calls] = {}
@@ -79,6 +82,10 @@ class Resources:
         """Have probes that are asked again and again asked by tasks of this group."""
         for doubt in self._doubts.values():
             doubt.home = home
+
+    def see(self, look: Look) -> None:
+        """Take in where the whole group stands, and divide the quotas among its replicas."""
+        self._division.see(look)
 
     def wake(self) -> None:
         """Have whoever waits look again: the stop has come, or partitions are gone."""
@@ -159,6 +166,9 @@ def _health(some: Sequence[tuple[Target, Calls]]) -> Health:
         parked=next((_told(target, calls.parked) for target, calls in some if calls.parked), None),
         frozen=some[0][1].frozen(),  # the quota is the same
         shut={each: next(_causes(some, each), None) for each in Operation},
+        rates=some[0][1].rates(),
+        load=some[0][1].asked(),
+        share=some[0][1].share(),
     )
 
 

@@ -17,6 +17,7 @@ from entity_stream.core.messages import Topics
 from entity_stream.core.mistake import Mistake, leaves
 from entity_stream.core.model import Target
 from entity_stream.core.polling import backoff
+from entity_stream.core.quota import slowest
 from entity_stream.core.watchdog import patience
 from entity_stream.edges import admin, language_http
 from entity_stream.edges.health import serve_health
@@ -68,8 +69,8 @@ class Setup(Struct, frozen=True):
 
     def patience(self) -> float:
         """Seconds of unexplained quiet that a healthy line may need, at its slowest resource."""
-        calls = min(each.calls_per_minute or self.plan.calls_per_minute for each in self.plan.resources)
-        return patience(max(each.timeout for each in self.languages), self.plan.window, calls)
+        slot = max(slowest(each.quota or self.plan.quota) for each in self.plan.resources)
+        return patience(max(each.timeout for each in self.languages), self.plan.window, slot)
 
 
 def setup_of(settings: Settings) -> Setup:
@@ -112,7 +113,9 @@ async def _languages(setup: Setup, metrics: Metrics) -> AsyncIterator[dict[Targe
             for endpoint in setup.languages
         }
         yield {
-            target: WatchedLanguage(HttpLanguage(transports[target.resource], endpoint, metrics), target)
+            target: WatchedLanguage(
+                HttpLanguage(transports[target.resource], endpoint, metrics), target, setup.plan.longest_freeze
+            )
             for target, endpoint in targets(setup.languages).items()
         }
 

@@ -6,7 +6,7 @@ can be submitted, published or committed for it; only a submit that is under way
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from msgspec import Struct
@@ -65,6 +65,10 @@ class Resumed(Struct, frozen=True):
     attempts: int
 
 
+def _nobody() -> None:
+    """Hear of nothing."""
+
+
 class Tenures:
     """All of them, by partition."""
 
@@ -76,13 +80,19 @@ class Tenures:
         self._settled = 0  # settles of partitions that are gone
         self._superseded = 0
         self._waiting: Counter[Partition] = Counter()  # what is to be submitted again and has no room
+        self._hear: Callable[[], None] = _nobody
         self.room = asyncio.Event()
         """Set whenever memory has become free, or a journal."""
+
+    def on_change(self, hear: Callable[[], None]) -> None:
+        """Have `hear` called at once whenever a partition has become ours, or has ceased to be."""
+        self._hear = hear
 
     def claim(self, claim: Claim, settlers: asyncio.TaskGroup) -> None:
         """Make a partition ours; its settler lives in `settlers`."""
         tenure = self._held[claim.partition] = Tenure(claim, self._order, self._resources)
         self._settlers[tenure] = settlers.create_task(self._keep(tenure))
+        self._hear()
 
     async def _keep(self, tenure: Tenure) -> None:
         """Settle for a partition until it is let go, or until the group goes on without us."""
@@ -94,6 +104,7 @@ class Tenures:
             del self._settlers[tenure]
             if self._held.get(tenure.partition) is tenure:
                 del self._held[tenure.partition]
+                self._hear()
                 self.room.set()
 
     # records
@@ -217,6 +228,7 @@ class Tenures:
         """
         for partition in partitions:
             self._held.pop(partition, None)
+        self._hear()
         ending = {tenure: task for tenure, task in self._settlers.items() if tenure.partition in partitions}
         self.room.set()
         try:

@@ -65,7 +65,7 @@ def service(task: Task, mode: Contender, *wrapped: str) -> list[str]:
 
 def _quota(submits_per_second: int | None) -> dict[str, str]:
     """Tell the service its quota, which is of submits alone."""
-    return {"LANGUAGE_CALLS_PER_MINUTE": str(60 * submits_per_second if submits_per_second else UNBOUND)}
+    return {"LANGUAGE_QUOTA": f"submit {submits_per_second}/s" if submits_per_second else f"{UNBOUND}/min"}
 
 
 def opponent(task: Task, contender: Contender) -> list[str]:

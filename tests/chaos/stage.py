@@ -213,7 +213,7 @@ def _settings(stage: Stage) -> Mapping[str, str]:
         "LANGUAGE_PROJECT": "project",
         "LANGUAGE_DEPLOYMENT": "deployment",
         "LANGUAGE_TIMEOUT": "3",
-        "LANGUAGE_CALLS_PER_MINUTE": "60000",
+        "LANGUAGE_QUOTA": "60000/min",
         "BATCH_DOCUMENTS": "10",
         "BATCH_LINGER": "0.1",
         "ATTEMPTS": str(ATTEMPTS),

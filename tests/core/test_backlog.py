@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entity_stream.core import journal
-from entity_stream.core.backlog import Look, Part, look, part
+from entity_stream.core.backlog import Look, Part, part, parts
 from entity_stream.core.inspection import Commit, Log
 from entity_stream.core.journal import Journal, Trace, mark
 from entity_stream.core.progress import Progress
@@ -65,7 +65,7 @@ def test_a_partition_without_records_to_read_is_busy_while_a_job_is_in_flight() 
 def test_a_look_tells_the_group_as_a_whole() -> None:
     """What is left adds up, and the busy partitions are named; one without a log (no leader) is not among them."""
     commits = {("in", 0): Commit(5), ("in", 1): Commit(7), ("gone", 0): Commit(1)}
-    seen = look(3.0, commits, {("in", 0): Log(0, 9), ("in", 1): Log(0, 7), ("more", 0): Log(2, 4)}, members=2)
+    seen = Look(3.0, parts(commits, {("in", 0): Log(0, 9), ("in", 1): Log(0, 7), ("more", 0): Log(2, 4)}), members=2)
     assert (seen.taken_at, seen.left, seen.members) == (3.0, 4 + 0 + 2, 2)
     assert seen.busy == {("in", 0), ("more", 0)}
     assert seen.parts.keys() == {("in", 0), ("in", 1), ("more", 0)}

@@ -12,12 +12,24 @@ from entity_stream.core import journal
 from entity_stream.core.backlog import part
 from entity_stream.core.batching import Batcher, Limits
 from entity_stream.core.cost import text_records
-from entity_stream.core.estimate import Count, Estimate, Reading, Stretch, Tally, Unpaid, at_rate, estimate, rows, span
+from entity_stream.core.estimate import (
+    Count,
+    Estimate,
+    Reading,
+    Stretch,
+    Tally,
+    Unpaid,
+    at_quotas,
+    estimate,
+    rows,
+    span,
+)
 from entity_stream.core.inspection import Commit, Log
 from entity_stream.core.journal import Journal, Trace, mark
 from entity_stream.core.messages import decode
 from entity_stream.core.model import Document, Partition, Record
 from entity_stream.core.progress import Progress
+from entity_stream.core.quota import Rate
 from tests.core.test_inspection import lives
 
 PLACE = Partition("in", 0)
@@ -38,7 +50,7 @@ def tallied(lengths: list[int], limits: Limits = LIMITS) -> Count:
 
 
 def estimated(readings: list[Reading], price: float | None = None) -> Estimate:
-    return estimate(readings, at_rate(60.0), price)
+    return estimate(readings, at_quotas([(Rate(60, 60.0),)]), price)
 
 
 @given(lengths)

@@ -75,9 +75,9 @@ def test_waking_is_no_stall(asleep: float) -> None:
 @given(st.floats(1, 300), st.integers(1, 10_000), st.floats(1, 1e6))
 def test_patience_outlasts_what_a_healthy_line_may_be_quiet(timeout: float, window: int, rate: float) -> None:
     """A job left alone, a slot behind every job of the window, and a call that goes unanswered are no stall."""
-    assert patience(timeout, window, rate) > LATEST_FIRST + window * 60.0 / rate + timeout
+    assert patience(timeout, window, 60.0 / rate) > LATEST_FIRST + window * 60.0 / rate + timeout
 
 
 def test_patience_of_the_defaults_is_minutes() -> None:
     """With the default settings a stall is found after three minutes or so."""
-    assert 120 <= patience(timeout=30.0, window=64, calls_per_minute=1_000) <= 200
+    assert 120 <= patience(timeout=30.0, window=64, slot=0.06) <= 200

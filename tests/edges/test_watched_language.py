@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
@@ -65,6 +66,30 @@ def test_a_refused_key_is_told_at_once_and_once() -> None:
         ["language.parked", "language.recovered"],
         ["401", "401", None],
     )
+
+
+def test_a_quota_that_is_used_up_is_told_with_its_end() -> None:
+    """A freeze that is longer than is believed is a park: told once, until when, and again when it is over."""
+
+    async def main() -> list[str | None]:
+        verdicts: list[SubmitVerdict] = [
+            Freeze("HTTP 403", 86_400.0 * 15),
+            Freeze("HTTP 403", 86_400.0 * 15),
+            Done(JOB),
+        ]
+        language, troubles = WatchedLanguage(Scripted(iter(verdicts)), HERE, longest_freeze=300.0), []
+        for _ in range(3):
+            await language.submit((), unlimited)
+            troubles.append(language.trouble)
+        return troubles
+
+    with capture_logs() as logs:
+        told = virtual_time.run(main())
+    cause = "HTTP 403: the quota is used up for 15.0 days"
+    assert told == [cause, cause, None]
+    assert [entry["event"] for entry in logs] == ["language.parked", "language.recovered"]
+    days = (datetime.fromisoformat(logs[0]["until"]) - datetime.now(UTC)) / timedelta(days=1)
+    assert days == pytest.approx(15, abs=0.01)
 
 
 def test_an_answered_poll_is_a_useful_answer() -> None:

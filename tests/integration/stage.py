@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from entity_stream.core.batching import Limits
 from entity_stream.core.messages import Topics
 from entity_stream.core.model import Deleted, Record, Target
+from entity_stream.core.quota import Rate
 from entity_stream.edges.kafka_membership import Membership
 from entity_stream.edges.kafka_source import KafkaSource, new_consumer
 from entity_stream.edges.telemetry import Metrics
@@ -20,7 +21,7 @@ from entity_stream.ports import Claim
 from entity_stream.serving import new_ledger
 from tests.pipeline.worlds import Endpoint, Faults
 
-PLAN = Plan(limits=Limits(linger=0.02), window=8, calls_per_minute=600_000, drain_for=5, release_for=5)
+PLAN = Plan(limits=Limits(linger=0.02), window=8, quota=(Rate(600_000, 60.0),), drain_for=5, release_for=5)
 
 Sent = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
 """Key, value and headers of a record."""

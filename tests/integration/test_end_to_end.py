@@ -49,7 +49,7 @@ async def service(kafka: Broker, engine: str, topic: str, output: str, **changes
         "LANGUAGE_KEY": "any",
         "LANGUAGE_PROJECT": "incidents",
         "LANGUAGE_DEPLOYMENT": "production",
-        "LANGUAGE_CALLS_PER_MINUTE": "60000",
+        "LANGUAGE_QUOTA": "60000/min",
         "HTTP_PORT": "0",
         "HTTP_HOST": "127.0.0.1",
         "DRAIN_FOR": "5",

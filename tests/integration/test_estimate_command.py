@@ -34,7 +34,7 @@ async def test_what_is_left_is_told_to_the_record(kafka: Broker, new_topic: NewT
     await send(kafka.bootstrap, topic, [*documents(300), (b"gone", None, []), (b"bad", b"{", [])])
     before = 2, journal.write(IN_FULL_WORK)
     await commit(kafka.bootstrap, topic, {TopicPartition(topic, 0): before})
-    told = await ask(kafka, topic, "--json", "--price", "10", LANGUAGE_CALLS_PER_MINUTE="60")
+    told = await ask(kafka, topic, "--json", "--price", "10", LANGUAGE_QUOTA="60/min")
     assert (told.returncode, told.stderr) == (0, "")
     left = 300 - 12 + 1 + 1  # of the first twelve one is unfinished, and one is in a job of nobody we know
     assert json.loads(told.stdout) == {

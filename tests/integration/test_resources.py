@@ -60,7 +60,7 @@ async def test_when_one_of_two_endpoints_dies_the_other_does_the_work(
             "HTTP_PORT": "0",
             "HTTP_HOST": "127.0.0.1",
             "DRAIN_FOR": "5",
-            "LANGUAGE_CALLS_PER_MINUTE": "6000",
+            "LANGUAGE_QUOTA": "6000/min",
         }
         records = [(b"%d" % n, json.dumps({"text": f"<<n-{n}>> is down"}).encode(), ()) for n in range(COUNT)]
         await send(kafka.bootstrap, topic, records)

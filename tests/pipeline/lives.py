@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from entity_stream.core.batching import Limits
 from entity_stream.core.model import Partition, Record, Target
+from entity_stream.core.quota import Rate
 from entity_stream.pipeline import Line
 from entity_stream.plan import Plan
 from entity_stream.ports import StartAgain
 from tests.pipeline.worlds import TOPIC, CheckingLedger, Endpoint, Faults, Log, LogSource, fits, now, records
 
-PLAN = Plan(limits=Limits(linger=0.2), window=8, calls_per_minute=6_000, drain_for=30, overdue=600)
+PLAN = Plan(limits=Limits(linger=0.2), window=8, quota=(Rate(6_000, 60.0),), drain_for=30, overdue=600)
 CALM = Faults()
 SETTLED = 2.5
 """Seconds after which a commit names an accepted job: that of the settle under way and of the next, each slow."""

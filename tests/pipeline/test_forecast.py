@@ -6,10 +6,11 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from entity_stream.core.backlog import Look, look
+from entity_stream.core.backlog import Look, parts
 from entity_stream.core.forecast import Forecast
 from entity_stream.core.inspection import Commit
 from entity_stream.core.inspection import Log as Ends
+from entity_stream.core.quota import Rate
 from tests.pipeline.lives import PLAN, World, calm_world, plain
 from tests.pipeline.worlds import TOPIC, Endpoint, Faults, Log, now
 
@@ -21,7 +22,8 @@ EVERY = 3.0
 def seen(log: Log, members: int) -> Look:
     """Look at a log and its commits as the brokers would tell them."""
     commits = {(TOPIC, index): Commit(at, log.journals[index]) for index, at in log.committed.items()}
-    return look(now(), commits, {(TOPIC, index): Ends(0, end) for index, end in log.end().items()}, members)
+    ends = {(TOPIC, index): Ends(0, end) for index, end in log.end().items()}
+    return Look(now(), parts(commits, ends), members)
 
 
 async def watched(world: World, members: int) -> list[tuple[float, Forecast]]:
@@ -67,7 +69,7 @@ async def test_a_full_window_asks_for_replicas() -> None:
 
 async def test_a_spent_quota_asks_for_none() -> None:
     """It stays the same however many share it."""
-    spent = msgspec.structs.replace(PLAN, calls_per_minute=60.0)
+    spent = msgspec.structs.replace(PLAN, quota=(Rate(60, 60.0),))
     foreseen = await watched(calm_world(Log(plain(3_000)), spent), members=3)
     found = msgspec.structs.replace(at(foreseen, lambda moment: moment > 90.0), partitions=60)
     assert found.desired_replicas(60.0) == 3

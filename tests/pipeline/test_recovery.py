@@ -12,6 +12,7 @@ from entity_stream.core import journal
 from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Batch, Job, Partition, Reason, Record, Rejected
 from entity_stream.core.ordering import Order
+from entity_stream.core.quota import Rate
 from entity_stream.core.verdict import Again, Done, Judged, PollVerdict, SubmitVerdict
 from entity_stream.plan import Resource
 from entity_stream.ports import Fetched, Lease, unlimited
@@ -113,7 +114,7 @@ async def test_an_answer_that_comes_too_late_keeps_nobody() -> None:
 
 async def test_a_batch_that_waits_for_quota_goes_to_the_new_owner() -> None:
     """At ten calls a minute most wait; what is taken from us meanwhile is never submitted by us."""
-    world = calm_world(Log(plain(300)), plan=msgspec.structs.replace(PLAN, calls_per_minute=10), duration=5.0)
+    world = calm_world(Log(plain(300)), plan=msgspec.structs.replace(PLAN, quota=(Rate(10, 60.0),)), duration=5.0)
 
     async def revoke() -> None:
         for _ in range(5):
@@ -293,7 +294,9 @@ async def test_trials_on_a_full_journal_end(order: Order) -> None:
         Record(Partition(TOPIC, 0), n, b"%d" % dice.randrange(8), poison if dice.random() < 0.01 else WELL)
         for n in range(3_000)
     ]
-    plan = msgspec.structs.replace(PLAN, order=order, window=64, calls_per_minute=60_000, limits=Limits(linger=0.05))
+    plan = msgspec.structs.replace(
+        PLAN, order=order, window=64, quota=(Rate(60_000, 60.0),), limits=Limits(linger=0.05)
+    )
     world = calm_world(Log(rows), plan=plan)
     world.begin(chunks=(500, 500))
     await world.run_until(world.log.finished, limit=300)
@@ -416,7 +419,7 @@ async def test_a_full_partition_holds_up_no_other(seed: int) -> None:
     keys = [b"stuck" if offset % 25 == 0 else None for offset in range(6_000)]
     slow = [Record(Partition(TOPIC, 1), n, key, WELL) for n, key in enumerate(keys)]
     quick = [Record(Partition(TOPIC, 0), n, None, WELL) for n in range(6_000)]
-    plan = msgspec.structs.replace(PLAN, window=16, limits=Limits(linger=0.05), calls_per_minute=60_000)
+    plan = msgspec.structs.replace(PLAN, window=16, limits=Limits(linger=0.05), quota=(Rate(60_000, 60.0),))
     world = calm_world(Log([*slow, *quick]), plan=plan)
     stuck_first(world, 1.0)
     world.rng.seed(seed)

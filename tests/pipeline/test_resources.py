@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Batch, Job, Partition, Reason, Record, Rejected, Route, Target
-from entity_stream.core.quota import Operation
+from entity_stream.core.quota import Operation, Rate
 from entity_stream.core.routing import Routing
 from entity_stream.core.verdict import Again, Done, Freeze, Judged, PollVerdict, SubmitVerdict
 from entity_stream.plan import Plan, Resource
@@ -156,7 +156,7 @@ async def test_a_draining_one_brings_its_jobs_home_and_takes_no_more() -> None:
 async def test_under_equal_quota_work_is_shared_by_weight(window: int) -> None:
     """Three to one, while both have quota to spare."""
     resources = (Resource("west", weight=3.0), Resource("east", weight=1.0))
-    plan = replace(PLAN, window=window, limits=SMALL, calls_per_minute=60_000)
+    plan = replace(PLAN, window=window, limits=SMALL, quota=(Rate(60_000, 60.0),))
     world = several(Log(plain(1_600)), [CALM, CALM], resources, plan)
     await world.run_until(world.log.finished)
     assert 0.675 < documents(at(world, "west")) / 1_600 < 0.825
@@ -176,7 +176,7 @@ async def test_a_slow_resource_does_not_fill_the_window() -> None:
 @pytest.mark.asyncio
 async def test_work_goes_where_quota_is_free() -> None:
     """Quotas of ten to one bring work of ten to one, whatever the weights, and both are used."""
-    resources = (Resource("west", calls_per_minute=600.0), Resource("east", weight=9.0, calls_per_minute=60.0))
+    resources = (Resource("west", quota=(Rate(600, 60.0),)), Resource("east", weight=9.0, quota=(Rate(60, 60.0),)))
     world = several(Log(plain(1_500)), [CALM, CALM], resources, replace(PLAN, window=64, limits=SMALL))
     calls: list[int] = []
 

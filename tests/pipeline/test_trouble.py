@@ -10,6 +10,7 @@ from entity_stream.core.batching import Limits
 from entity_stream.core.gate import TRIPS
 from entity_stream.core.model import Annotated, Batch, Job, Outcome, Reason, Rejected
 from entity_stream.core.probe import PROBE
+from entity_stream.core.quota import Rate
 from entity_stream.core.trial import ALONE
 from entity_stream.core.verdict import Again, Done, Halve, Judged, PollVerdict, SubmitVerdict, Wait
 from entity_stream.plan import Plan
@@ -281,7 +282,7 @@ async def test_a_probe_that_an_outcast_could_not_ask_parks_nobody() -> None:
 async def test_half_an_outage_rejects_no_document_that_stands_alone() -> None:
     """A 503 for every second submit, also for the same document again and again, is no fault of it."""
     limits = Limits(documents=1, linger=0.1)
-    world = calm_world(Log(plain(1_000)), plan=Plan(limits=limits, window=8, calls_per_minute=60_000), duration=1.0)
+    world = calm_world(Log(plain(1_000)), plan=Plan(limits=limits, window=8, quota=(Rate(60_000, 60.0),)), duration=1.0)
     submit = world.endpoint.submit
 
     async def stumble(batch: Batch, lease: Lease) -> SubmitVerdict:

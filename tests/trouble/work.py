@@ -12,6 +12,7 @@ from msgspec import json, structs
 
 from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Outcome, Partition, Record, Rejected, Target
+from entity_stream.core.quota import Rate
 from entity_stream.edges.language_http import HttpLanguage, connect
 from entity_stream.edges.telemetry import COUNTERS, Metrics
 from entity_stream.pipeline import Line
@@ -32,7 +33,7 @@ KEYS = ("key", *(f"key-{number}" for number in range(50)))
 CALM = Conditions(keys=KEYS, duration=Duration(0.02))
 
 PLAN = Plan(
-    limits=Limits(linger=0.01), window=8, calls_per_minute=600_000, park_for=0.1, drain_for=1.0, release_for=1.0
+    limits=Limits(linger=0.01), window=8, quota=(Rate(600_000, 60.0),), park_for=0.1, drain_for=1.0, release_for=1.0
 )
 """As in earnest, but for the pauses that a plan tells."""
 ALONE = structs.replace(PLAN, limits=Limits(documents=1))

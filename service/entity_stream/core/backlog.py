@@ -53,6 +53,8 @@ class Look(Struct, frozen=True):
     """Every partition of the topics that the group reads."""
     members: int | None = None
     """Replicas in the group; None: the brokers do not tell."""
+    ahead: float = 0.0
+    """Seconds by which the clock on the wall was ahead of the looker's own."""
 
     @property
     def left(self) -> int:
@@ -81,8 +83,6 @@ def part(commit: Commit | None, log: Log) -> Part:
     )
 
 
-def look(
-    taken_at: float, commits: Mapping[Place, Commit], logs: Mapping[Place, Log], members: int | None = None
-) -> Look:
+def parts(commits: Mapping[Place, Commit], logs: Mapping[Place, Log]) -> dict[Place, Part]:
     """Make out every partition that has a log."""
-    return Look(taken_at, {place: part(commits.get(place), log) for place, log in logs.items()}, members)
+    return {place: part(commits.get(place), log) for place, log in logs.items()}

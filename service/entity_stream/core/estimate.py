@@ -17,6 +17,7 @@ from entity_stream.core.journal import Run, mark, offsets, without_strangers
 from entity_stream.core.messages import decode
 from entity_stream.core.model import Document, Record, Rejected
 from entity_stream.core.progress import begin
+from entity_stream.core.quota import Operation, Rate, Rates
 
 SURE = 2.3
 """Standard errors that a figure may be off: in 19 of 20 cases it is off by less, even where ten stretches are all."""
@@ -186,9 +187,21 @@ def estimate(readings: Sequence[Reading], seconds: Callable[[int, int], float], 
     )
 
 
-def at_rate(calls_per_minute: float) -> Callable[[int, int], float]:
-    """Say how long calls take that share one quota."""
-    return lambda submits, polls: (submits + polls) * 60.0 / calls_per_minute
+def at_quotas(quotas: Sequence[Rates]) -> Callable[[int, int], float]:
+    """Say how long calls take that are divided among resources with these quotas, evenly spaced."""
+
+    def seconds(submits: int, polls: int) -> float:
+        paces = [max((_seconds(rate, submits, polls) for rate in rates), default=0.0) for rates in quotas]
+        return 0.0 if 0.0 in paces else 1 / sum(1 / pace for pace in paces)
+
+    return seconds
+
+
+def _seconds(rate: Rate, submits: int, polls: int) -> float:
+    """Say how long a window lets calls take, if they are all its own."""
+    wanted = {Operation.SUBMIT: submits, Operation.POLL: polls}
+    calls = sum(wanted[operation] for operation in rate.operations)
+    return calls * rate.seconds / rate.calls
 
 
 def _passed(reading: Reading) -> int:

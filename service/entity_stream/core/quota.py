@@ -1,10 +1,26 @@
-"""How fast the endpoint may be called: evenly spaced calls, and one freeze for everybody.
+"""How fast one resource may be called: slots by the windows of its quota, taken in turn, and one freeze for everybody.
 
-Calls take the next free slot (virtual scheduling: no queue of waiters, no background task). Whoever
-waited for a freeze to end takes a slot then, so they come back spaced, not all at once.
+Whoever wants to call takes a ticket and asks until there is nothing to wait for. Nobody holds a slot that he does not
+use: what is asked again is decided anew, by the freezes, rates and shares of that moment. Time is an argument.
 """
 
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import count
+
+from msgspec import Struct
+
+from entity_stream.core.pacing import Pace
+from entity_stream.core.share import Share
+from entity_stream.core.throttle import Throttle
+
+EDGE = 1e-6
+"""Seconds that are not worth waiting for: less than a clock tells."""
+
+LEAST_PART = 1e-3
+"""The part of the slots that counts as ours for the throttle, when we have none and so make no call."""
 
 
 class Operation(StrEnum):
@@ -14,36 +30,139 @@ class Operation(StrEnum):
     POLL = "poll"
 
 
+BOTH = (Operation.SUBMIT, Operation.POLL)
+
+
+class Rate(Struct, frozen=True):
+    """One window of a quota."""
+
+    calls: int
+    seconds: float
+    operations: tuple[Operation, ...] = BOTH
+    """Whose calls are counted, together."""
+
+    def part(self, part: float) -> "Rate":
+        """Leave a part of it, from 0 (none of it, left out) to 1."""
+        calls = math.floor(self.calls * part + EDGE)
+        if calls:
+            return Rate(calls, self.seconds, self.operations)
+        return Rate(1, self.seconds / (self.calls * part), self.operations)
+
+
+Rates = tuple[Rate, ...]
+"""All windows of a resource."""
+
+MINUTE = (Rate(1_000, 60.0),)
+"""What the API's owner documents for its standard tier."""
+
+
+def slowest(rates: Rates) -> float:
+    """Tell the seconds from one slot to the next, of the operation that has the fewest; 0 where nothing is held."""
+    return max((rate.seconds / rate.calls for rate in rates), default=0.0)
+
+
 class Quota:
-    """The calls of one resource: so many a minute for both operations together, each frozen apart."""
+    """The calls of one resource."""
 
-    __slots__ = ("_burst", "_frozen", "_interval", "_next")
+    __slots__ = ("_paces", "_queues", "_throttles", "_tickets", "share")
 
-    def __init__(self, per_minute: float, burst: float = 0.1) -> None:
-        """Allow `per_minute` calls, of which those of `burst` seconds may come at once after a quiet spell."""
-        self._interval = 60.0 / per_minute
-        self._burst = burst
-        self._next = 0.0
-        self._frozen = dict.fromkeys(Operation, 0.0)
+    def __init__(self, rates: Sequence[Rate] = MINUTE) -> None:
+        """Keep to all of these at once; an operation that none of them names may be called at any time."""
+        self.share = Share(min((rate.calls / rate.seconds for rate in rates), default=math.inf))
+        """Which of the slots are ours: all, until it is told of other replicas."""
+        self._paces = {
+            operations: Pace([(r.calls, r.seconds) for r in rates if r.operations == operations], self.share)
+            for operations in dict.fromkeys(rate.operations for rate in rates)
+        }
+        self._throttles = {operation: Throttle(_window(rates, operation)) for operation in Operation}
+        self._queues: dict[Operation, list[int]] = {operation: [] for operation in Operation}
+        self._tickets = count()
 
-    def freeze(self, operation: Operation, until: float) -> None:
-        """Let nobody call the operation before `until`."""
-        self._frozen[operation] = max(self._frozen[operation], until)
+    def enter(self) -> int:
+        """Take a ticket: who has an earlier one goes first."""
+        return next(self._tickets)
+
+    def wait(self, operation: Operation, ticket: int, now: float) -> float:
+        """Seconds until it is worth while to ask again; 0: go now, and say so with `take`."""
+        queue, throttle = self._queues[operation], self._throttles[operation]
+        place = bisect_left(queue, ticket)
+        if place == len(queue) or queue[place] != ticket:
+            queue.insert(place, ticket)
+        wait = throttle.slot(place, now, self._most(operation, now)) - now if throttle.awake else 0.0
+        for operations, pace in self._paces.items():
+            if operation in operations:
+                others = sum(self._ahead(other, ticket, now) for other in operations if other is not operation)
+                wait = max(wait, pace.wait(place + others, now))
+        return wait if wait > EDGE else 0.0
+
+    def _ahead(self, operation: Operation, ticket: int, now: float) -> int:
+        """Count who of another operation goes before a ticket: nobody while they wait for what is theirs alone."""
+        if (place := bisect_left(self._queues[operation], ticket)) == 0:
+            return 0
+        throttle = self._throttles[operation]
+        alone = self._paces.get((operation,))
+        slow = throttle.awake and throttle.slot(0, now, self._most(operation, now)) > now
+        return 0 if slow or (alone and alone.wait(0, now) > 0) else place
+
+    def take(self, operation: Operation, ticket: int, now: float) -> None:
+        """Go."""
+        self.leave(operation, ticket)
+        throttle = self._throttles[operation]
+        throttle.take(now, self._most(operation, now) if throttle.awake else math.inf)
+        for pace in self._paces_of(operation):
+            pace.take(now)
+
+    def hear(self, operation: Operation, sent: float, now: float) -> None:
+        """Hear that a call is answered. Whoever never says so has no allowance for calls that are long on their way."""
+        for pace in self._paces_of(operation):
+            pace.hear(sent, now)
+
+    def leave(self, operation: Operation, ticket: int) -> None:
+        """Step aside, for good or until the next time of asking; the ticket keeps its place."""
+        queue = self._queues[operation]
+        place = bisect_left(queue, ticket)
+        if place < len(queue) and queue[place] == ticket:
+            del queue[place]
+
+    def freeze(self, operation: Operation, now: float, until: float) -> None:
+        """Hear of a 429: nobody calls the operation before `until`, and then more slowly."""
+        self._throttles[operation].refuse(now, until)
 
     def frozen(self, operation: Operation, now: float) -> float:
         """Seconds until the operation may be called again."""
-        return max(0.0, self._frozen[operation] - now)
-
-    def load(self, now: float) -> float:
-        """Tell what part of it is used just now, from 0 to 1: whether who calls now has to wait for a slot."""
-        return 1.0 if self._next > now else 0.0
+        return max(0.0, self._throttles[operation].until - now)
 
     def soonest(self, operation: Operation, now: float) -> float:
-        """Seconds until the operation may be called by one who reserves a slot now."""
-        return max(self.frozen(operation, now), self._next - now, 0.0)
+        """Seconds until the operation may be called by one who comes now."""
+        wait = self.wait(operation, ticket := self.enter(), now)
+        self.leave(operation, ticket)
+        return max(wait, self.frozen(operation, now))
 
-    def reserve(self, now: float) -> float:
-        """Take the next slot; return how many seconds away it is."""
-        slot = max(self._next, now - self._burst)
-        self._next = slot + self._interval
-        return max(0.0, slot - now)
+    def rate(self, operation: Operation, now: float) -> float:
+        """Tell how many calls a second we may make now; infinite where nothing holds us."""
+        return self._throttles[operation].rate(now, self._most(operation, now))
+
+    def waiting(self) -> bool:
+        """Tell whether anybody waits for a slot."""
+        return any(self._queues.values())
+
+    def load(self, now: float) -> float:
+        """Tell how much of what may be called was called lately, from 0 to 1, which it is while anybody waits."""
+        if self.waiting():
+            return 1.0
+        part = self.share.part(now)
+        return min(1.0, max((pace.load(now) for pace in self._paces.values()), default=0.0) / part) if part else 1.0
+
+    def _paces_of(self, operation: Operation) -> list[Pace]:
+        return [pace for operations, pace in self._paces.items() if operation in operations]
+
+    def _most(self, operation: Operation, now: float) -> float:
+        """Tell how many calls a second our part of the slots allows."""
+        slots = min((pace.per_second for pace in self._paces_of(operation)), default=math.inf)
+        return slots * max(self.share.part(now), LEAST_PART)
+
+
+def _window(rates: Sequence[Rate], operation: Operation) -> float:
+    """Tell the seconds of the window that binds an operation."""
+    binding = [rate for rate in rates if operation in rate.operations]
+    return max(binding, key=lambda rate: rate.seconds / rate.calls).seconds if binding else 1.0

@@ -63,6 +63,15 @@ class Park(Struct, frozen=True):
     cause: str
 
 
+def too_long(freeze: Freeze, longest: float) -> Park | None:
+    """Take a freeze that is longer than is believed for what it is: a quota that is used up, for days maybe."""
+    if freeze.seconds is None or freeze.seconds <= longest:
+        return None
+    hours = freeze.seconds / 3_600
+    spell = f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
+    return Park(f"{freeze.cause}: the quota is used up for {spell}")
+
+
 class Judged(Struct, frozen=True):
     """The result of a job, matched with its batch by id."""
 

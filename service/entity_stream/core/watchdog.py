@@ -13,13 +13,13 @@ GLANCE = 15.0
 """Seconds since the last look that count at the most: a process that was stopped, and wakes, has not stalled."""
 
 
-def patience(timeout: float, window: int, calls_per_minute: float) -> float:
+def patience(timeout: float, window: int, slot: float) -> float:
     """Say how many seconds of quiet are too many: twice those that a healthy line can be quiet for.
 
     A job is left alone, then waits for a slot behind every other one in the window, then its call goes unanswered;
-    after a second such call the endpoint's silence has a name.
+    after a second such call the endpoint's silence has a name. `slot`: seconds from one to the next.
     """
-    return 2 * (LATEST_FIRST + window * 60.0 / calls_per_minute + timeout)
+    return 2 * (LATEST_FIRST + window * slot + timeout)
 
 
 class Sight(Struct, frozen=True):

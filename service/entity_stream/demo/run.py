@@ -20,6 +20,7 @@ from rich.text import Text
 from entity_stream.core.batching import Limits
 from entity_stream.core.messages import Message, Topics
 from entity_stream.core.mistake import Mistake
+from entity_stream.core.quota import Rate
 from entity_stream.core.rendering import render
 from entity_stream.demo import documents, screen
 from entity_stream.demo.broker import PARTITIONS, embedded_broker
@@ -198,7 +199,7 @@ class Demo:
 
 def _setup(bootstrap: str, engine_port: int, http_port: int) -> Setup:
     return Setup(
-        plan=Plan(limits=Limits(linger=0.05), window=16, calls_per_minute=60_000),
+        plan=Plan(limits=Limits(linger=0.05), window=16, quota=(Rate(1_000, 1.0),)),
         input_topic=INPUT,
         topics=TOPICS,
         kafka=KafkaConnection(bootstrap, group="demo"),

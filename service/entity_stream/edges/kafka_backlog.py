@@ -5,6 +5,7 @@ does not answer costs a look and nothing else.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection
 
 import structlog
@@ -12,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
-from entity_stream.core.backlog import Look, look
+from entity_stream.core.backlog import Look, parts
 from entity_stream.core.inspection import Log
 from entity_stream.edges.journals import committed, leader
 
@@ -59,7 +60,8 @@ class KafkaBacklog:
         members = await _told(self._members(client))
         starts = await self._consumer.beginning_offsets(places)
         ends = await self._consumer.end_offsets(places)
-        return look(began, commits, {place: Log(starts[place], ends[place]) for place in places}, members)
+        found = parts(commits, {place: Log(starts[place], ends[place]) for place in places})
+        return Look(began, found, members, ahead=time.time() - asyncio.get_running_loop().time())
 
     def _indexes(self, topic: str) -> Collection[int]:
         if not (found := self._consumer.partitions_for_topic(topic)):

@@ -5,6 +5,7 @@ README's table is checked against this file.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,6 +87,18 @@ GAUGES = {
     ),
     "draining": ("1 from the stop to the end.", ()),
     "frozen_seconds": ("Seconds until an operation may be called again.", ("resource", "operation")),
+    "quota_calls_per_second": (
+        "Calls a second that this replica may make now: its share of the quota, less after a 429.",
+        ("resource", "operation"),
+    ),
+    "quota_load": (
+        "Part of the calls that may be made that was made of late: 1 while any waits for its slot.",
+        ("resource",),
+    ),
+    "quota_share": (
+        "Part of the quota that is this replica's, by its partitions and what others lend.",
+        ("resource",),
+    ),
     "superseded_records": (
         "Records of inherited jobs that the log had no more when they were to be read again: compaction took them.",
         (),
@@ -190,6 +203,11 @@ class Gauges:
             "shut": {(name, op): health.shut[op] is not None for name, health in resources for op in health.shut},
             "draining": {(): vitals.draining},
             "frozen_seconds": {(name, op): health.frozen[op] for name, health in resources for op in health.frozen},
+            "quota_calls_per_second": {
+                (name, op): rate for name, health in resources for op, rate in health.rates.items() if rate < math.inf
+            },
+            "quota_load": {(name,): health.load for name, health in resources},
+            "quota_share": {(name,): health.share for name, health in resources},
             "superseded_records": {(): vitals.superseded},
             "journal_full": {(p.topic, str(p.index)): p in vitals.full for p in vitals.unfinished},
             "unfinished_records": {(p.topic, str(p.index)): count for p, count in vitals.unfinished.items()},

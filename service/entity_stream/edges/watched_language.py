@@ -4,13 +4,15 @@ A single 503 is no news: trouble is told once it has lasted, a refused key at on
 """
 
 import asyncio
+import math
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from entity_stream.core.model import Batch, Job, Target
 from entity_stream.core.probe import PROBE, failure, passed
-from entity_stream.core.verdict import Freeze, Park, PollVerdict, SubmitVerdict, Wait
+from entity_stream.core.verdict import Freeze, Park, PollVerdict, SubmitVerdict, Wait, too_long
 from entity_stream.ports import Language, Lease
 
 log = structlog.get_logger("entity_stream.language")
@@ -22,9 +24,9 @@ PATIENCE = 5.0
 class WatchedLanguage:
     """A language, and whether it answers."""
 
-    def __init__(self, language: Language, target: Target) -> None:
-        """Tell it by the name of its target."""
-        self._language, self._target = language, target
+    def __init__(self, language: Language, target: Target, longest_freeze: float = math.inf) -> None:
+        """Tell it by the name of its target; a freeze that is longer is a park."""
+        self._language, self._target, self._longest = language, target, longest_freeze
         self._since: float | None = None  # when the first trouble came after the last useful answer
         self._rejects_all = False
         self.trouble: str | None = None
@@ -49,6 +51,9 @@ class WatchedLanguage:
             self._tell("language.rejects_even_a_probe", cause, now)
         elif isinstance(verdict, Park):
             self._tell("language.parked", verdict.cause, now)
+        elif isinstance(verdict, Freeze) and (park := too_long(verdict, self._longest)):
+            until = datetime.now(UTC) + timedelta(seconds=verdict.seconds or 0.0)
+            self._tell("language.parked", park.cause, now, until=until.isoformat(timespec="minutes"))
         elif isinstance(verdict, Wait):
             self._since = now if self._since is None else self._since
             if now - self._since >= PATIENCE:
@@ -56,9 +61,9 @@ class WatchedLanguage:
         elif passed(verdict) or not (self._rejects_all or isinstance(verdict, Freeze)):  # a throttle is counted
             self._recover(now)
 
-    def _tell(self, event: str, cause: str, now: float) -> None:
+    def _tell(self, event: str, cause: str, now: float, **more: str) -> None:
         if self.trouble is None:
-            log.warning(event, resource=str(self._target), cause=cause)
+            log.warning(event, resource=str(self._target), cause=cause, **more)
         self._since = now if self._since is None else self._since
         self.trouble = cause
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from entity_stream.core.model import Route
+from entity_stream.core.rates import Unclear, read
 
 T = TypeVar("T", str, SecretStr)
 
@@ -117,6 +118,14 @@ def _host(value: str) -> str:
     return value
 
 
+def _quota(value: str) -> str:
+    try:
+        read(value)
+    except Unclear as unclear:
+        raise Wrong(unclear.complaint, unclear.fix) from None
+    return value
+
+
 def _size(value: object) -> object:
     found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) *(?:([kmg])(i?))?b?", str(value).lower())
     if not found:
@@ -146,6 +155,11 @@ Count = Annotated[int, Kind("a whole number")]
 Price = Annotated[float, Kind("a price")]
 Rate = Annotated[float, Kind("a number")]
 Bytes = Annotated[int, BeforeValidator(_size), BYTES]
+Quota = Annotated[
+    str,
+    AfterValidator(_quota),
+    Kind("a quota", "calls per s, min, h or day: 1000/min, or by operation: submit 10/s, submit 600/min, poll 50/s"),
+]
 Switch = Annotated[bool, Kind("true or false")]
 Servers = Annotated[str, AfterValidator(_servers), Kind("a list of brokers", "host:port, separated by commas")]
 Topic = Annotated[

@@ -11,6 +11,8 @@ from entity_stream.core.batching import Limits
 from entity_stream.core.messages import Topics
 from entity_stream.core.model import Route
 from entity_stream.core.ordering import Order
+from entity_stream.core.quota import Rates
+from entity_stream.core.rates import read
 from entity_stream.core.routing import Routing
 from entity_stream.core.wire.shapes import MOST_CHARACTERS, MOST_DOCUMENTS
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Resource, Watch
@@ -35,6 +37,7 @@ from entity_stream.settings.kinds import (
     Password,
     Price,
     Protocol,
+    Quota,
     Rate,
     Routes,
     Seconds,
@@ -120,8 +123,10 @@ class Settings(BaseSettings):
     """What journal, logs and metrics call this endpoint. Rename it, and jobs in flight are submitted again."""
     language_timeout: Annotated[Seconds, Field(ge=1, le=300)] = 30.0
     """How long one request may take."""
-    language_calls_per_minute: Annotated[Rate, Field(ge=1, le=1_000_000)] = 1_000.0
-    """Submits and polls of one replica together: the quota of the resource, divided by the number of replicas."""
+    language_quota: Quota = "1000/min"
+    """How fast the resource may be called, by all replicas together; all windows hold at once."""
+    language_quota_part: Annotated[Rate, Field(ge=0.001, le=1)] = 1.0
+    """The part of the quota that is ours; the rest is left to others who use the same resource."""
     language_ca_file: File | None = None
     """The authorities that may vouch for the endpoint; without it those that the system trusts."""
     price_per_1000_text_records: Annotated[Price | None, Field(ge=0, le=1_000_000)] = None
@@ -291,12 +296,12 @@ class Settings(BaseSettings):
             limits=Limits(documents=self.batch_documents, characters=self.batch_characters, linger=self.batch_linger),
             order=Order(self.order),
             resources=tuple(
-                Resource(each.name, each.weight, each.draining, each.calls_per_minute) for each in self._listed()
+                Resource(each.name, each.weight, each.draining, self._quota(each)) for each in self._listed()
             ),
             routing=self._routing(),
             window=self.window,
             memory=self.memory,
-            calls_per_minute=self.language_calls_per_minute,
+            quota=read(self.language_quota, self.language_quota_part),
             attempts=self.attempts,
             overdue=self.job_overdue,
             longest_freeze=self.longest_freeze,
@@ -305,6 +310,9 @@ class Settings(BaseSettings):
             release_for=self.release_for,
             clear_within=self.clear_within,
         )
+
+    def _quota(self, each: Listed) -> Rates | None:
+        return None if each.quota is None else read(each.quota, self.language_quota_part)
 
     def topics(self) -> Topics:
         """Say where outcomes go."""

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from entity_stream.core.journal import mark
-from entity_stream.settings.kinds import Key, Kind, Mark, Name, Rate, Routes, Switch, Url, Wrong
+from entity_stream.settings.kinds import Key, Kind, Mark, Name, Quota, Rate, Routes, Switch, Url, Wrong
 
 MOST: Final = 8
 """Resources that a journal has room to name."""
@@ -24,7 +24,7 @@ class Listed(BaseModel):
     project: Name | None = None
     deployment: Name | None = None
     weight: Annotated[Rate, Field(ge=0.01, le=100)] = 1.0
-    calls_per_minute: Annotated[Rate, Field(ge=1, le=1_000_000)] | None = None
+    quota: Quota | None = None
     draining: Switch = False
     routes: Routes | None = None
 
@@ -62,7 +62,7 @@ def _parsed(written: object) -> object:
 LIST = Kind(
     "a list of resources",
     f"JSON, at most {MOST} objects, each with a name, and with endpoint, key or key_file, project, deployment, "
-    "calls_per_minute, weight, draining and routes where they are others than for all",
+    "quota, weight, draining and routes where they are others than for all",
 )
 Resources = Annotated[tuple[Listed, ...], BeforeValidator(_parsed), LIST, Mark.SECRETS]
 

@@ -1,0 +1,185 @@
+"""Whose slot it is: the replicas of a group divide the moments of calls, so that together they never exceed a quota.
+
+Each slot belongs to one partition of the group's topics, in turn, and whoever owns the partition may use it. One that
+has been without work for a while lends its slots to those that have plenty. What replicas know of each other
+differs by some seconds: whoever *may* have a slot by anybody's view must be us, or it is not ours. Time is an argument.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+
+LOOK_EVERY = 3.0
+"""Seconds between two looks at the whole group."""
+
+LAG = 5.0
+"""Seconds by which two replicas may differ in when they learn a thing: a look, and then some. Whoever has had no look
+for that long knows nothing of the others any more."""
+
+HELD = 5.0
+"""Seconds without work after which a partition may come to be thought idle by some; all do 2 * LAG later."""
+
+PLENTY = 10.0
+"""Seconds of its own slots that a partition has work for before it borrows."""
+
+PART_EVERY = 1.0
+"""Seconds between two counts of our part."""
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+Place = tuple[str, int]
+"""A partition without its epoch: topic and index."""
+
+
+class _Known:
+    """What is known of one partition: whether it may be thought to lend by anybody, and to borrow.
+
+    Others may miss what does not last: a spell of work shorter than LAG takes nothing back that is lent.
+    """
+
+    __slots__ = ("_busy", "_idle", "_plenty", "_since", "_turned", "_worked")
+
+    def __init__(self, records: int, now: float) -> None:
+        """Hear of it for the first time: what others have known for long may be news to us."""
+        self._busy = bool(records)
+        self._since = now  # since when it is busy, or is not
+        self._idle = now - HELD  # since when it has had no spell of work that nobody can have missed
+        self._worked = now - HELD  # when it was last seen at work, if but for a moment
+        self._plenty = False
+        self._turned = -math.inf  # when that changed
+
+    def see(self, records: int, least: float, now: float) -> None:
+        if self._busy is not (records > 0):
+            if self._busy and now - self._since >= LAG:
+                self._idle = now
+            self._busy, self._since = not self._busy, now
+        if self._busy:
+            self._worked = now
+        if self._plenty is not (records > least):
+            self._plenty, self._turned = not self._plenty, now
+
+    def may_lend(self, now: float) -> bool:
+        lasts = self._busy and now - self._since >= LAG
+        return not lasts and now - self._idle >= HELD
+
+    def lends(self, now: float) -> bool:
+        return not self._busy and now - self._worked >= HELD + 2 * LAG
+
+    def may_borrow(self, now: float) -> bool:
+        return self._plenty or now - self._turned < LAG
+
+    def borrows(self, now: float) -> bool:
+        return self._plenty and now - self._turned >= LAG
+
+
+class Share:
+    """Our part of the slots. Who was never told of any partition has them all."""
+
+    def __init__(self, per_second: float = math.inf) -> None:
+        """Divide so many slots a second."""
+        self.ahead = 0.0
+        """Seconds by which the clock on the wall is ahead of the one that tells `now`."""
+        self._least = PLENTY * per_second
+        self._ring: tuple[Place, ...] = ()
+        self._strides: tuple[int, ...] = (1,)
+        self._new = True  # until we have had partitions, and have known of all
+        self._changed = -math.inf  # when the ring became another
+        self._gained: dict[Place, float] = {}  # ours, and from when on they count
+        self._lost: dict[Place, tuple[float, float]] = {}  # when we lost them, and from when on they counted
+        self._known: dict[Place, _Known] = {}
+        self._looked = -math.inf
+        self._parted = -math.inf, 0.0  # when our part was counted last, and what it was
+
+    def see(
+        self,
+        now: float,
+        mine: Mapping[Place, int],
+        all_: Collection[Place],
+        look: Mapping[Place, int] | None = None,
+        ahead: float = 0.0,
+    ) -> None:
+        """Take in what has changed: ours with the records that we have begun, all there are, and a look at these.
+
+        A look tells the unfinished records of each partition of the group: 0 where nothing is in flight either. Where
+        none could be had it is None. `ahead` is what the clock on the wall shows less `now`.
+        """
+        self.ahead = ahead
+        self._divide(now, all_)
+        self._own(now, mine)
+        if look is not None:
+            self._looked = now
+            self._learn(now, {place: max(records, mine.get(place, 0)) for place, records in look.items()})
+        elif self._looked > -math.inf:
+            self._learn(now, mine if self._blind(now) else {place: each for place, each in mine.items() if each})
+
+    def _learn(self, now: float, records: Mapping[Place, int]) -> None:
+        least = self._least / max(1, len(self._ring))
+        for place, unfinished in records.items():
+            if place not in self._known:
+                self._known[place] = _Known(unfinished, now)
+            self._known[place].see(unfinished, least, now)
+
+    def _blind(self, now: float) -> bool:
+        return now - self._looked > LAG
+
+    def _divide(self, now: float, all_: Collection[Place]) -> None:
+        ordered = sorted(all_)
+        ring = tuple(ordered[rank] for rank in sorted(range(len(ordered)), key=lambda rank: rank * GOLDEN % 1))
+        if ring != self._ring:
+            self._changed = now if self._ring else -math.inf
+            self._ring = ring
+            self._strides = tuple(stride for stride in range(1, len(ring)) if math.gcd(stride, len(ring)) == 1) or (1,)
+
+    def _own(self, now: float, mine: Collection[Place]) -> None:
+        """Gain and lose: a share shrinks at once, and grows when whoever had it before has surely heard of it."""
+        if self._new and self._ring and mine:  # a life that begins with all of them has nobody to wait for
+            self._gained = dict.fromkeys(mine, -math.inf) if set(mine) >= set(self._ring) else self._gained
+            self._new = False
+        for place in self._gained.keys() - mine:
+            self._lost[place] = now, self._gained.pop(place)
+        self._lost = {place: (at, since) for place, (at, since) in self._lost.items() if now - at < LAG}
+        for place in mine:
+            if place not in self._gained:
+                _, self._gained[place] = self._lost.pop(place, (now, now + LAG))
+
+    def alone(self, now: float) -> bool:
+        """Tell whether every slot is ours."""
+        return all(self._counts(place, now) for place in self._ring)
+
+    def part(self, now: float) -> float:
+        """Tell which part of the slots is ours, about."""
+        if self.alone(now):
+            return 1.0
+        if now - self._parted[0] > PART_EVERY:
+            some = 4 * len(self._ring)
+            self._parted = now, sum(self.ours(number, now) for number in range(some)) / some
+        return self._parted[1]
+
+    def ours(self, number: int, now: float) -> bool:
+        """Tell whether a slot is ours."""
+        return now - self._changed >= LAG and all(self._counts(place, now) for place in self._may_have(number, now))
+
+    def _counts(self, place: Place, now: float) -> bool:
+        return self._gained.get(place, math.inf) <= now
+
+    def _may_have(self, number: int, now: float) -> Iterator[Place]:
+        """Go through the partitions to which a slot may belong by anybody's view."""
+        size = len(self._ring)
+        home = self._ring[number % size]
+        known = self._known.get(home)
+        if known is None or not known.may_lend(now):
+            yield home
+            return
+        if self._blind(now):
+            yield from self._ring
+            return
+        if not known.lends(now):
+            yield home
+        stride = self._strides[number // size % len(self._strides)]
+        for step in range(1, size):
+            place = self._ring[(number + step * stride) % size]
+            other = self._known.get(place)
+            if other is None or other.may_borrow(now):
+                yield place
+            if other is not None and other.borrows(now):
+                return
+        yield home
