@@ -105,7 +105,7 @@ class Resources:
                 case None:
                     return None
                 case Elsewhere():
-                    pass
+                    await asyncio.sleep(0)  # others may have a turn, too
 
     async def poll(self, job: Job, batch: Batch, *, resumed: bool = False) -> Done[Judged] | Again | None:
         """Ask whoever owns a job until it has ended or is overdue; None when nothing of the batch is ours any more."""

@@ -49,11 +49,24 @@ def test_who_was_away_has_no_turns_to_make_up_for(away: int) -> None:
     assert had[west] == had[east] == 5
 
 
+@given(OFFERS, OFFERS, st.floats(0, SOON))
+def test_no_two_offers_beat_each_other(one: Offer, other: Offer, later: float) -> None:
+    """A batch that moves has no reason to come back, nor to leave for where it is, also a little later."""
+
+    def aged(offer: Offer) -> Offer:
+        return Offer(offer.shut, max(0.0, offer.wait - later), offer.full)
+
+    assert not (one.beats(other) and aged(other).beats(one))
+    assert not aged(one).beats(one)
+
+
 @given(OFFERS, OFFERS)
-def test_no_two_offers_beat_each_other(one: Offer, other: Offer) -> None:
-    """A batch that moves has no reason to come back."""
-    assert not (one.beats(other) and other.beats(one))
-    assert not one.beats(one)
+def test_whoever_leaves_is_not_sent_back(one: Offer, other: Offer) -> None:
+    """What beats where a batch is, is chosen before it."""
+    if one.beats(other):
+        for weight in (0.01, 100.0):
+            choosing = Turns({TARGETS[0]: 1.0, TARGETS[1]: weight})
+            assert choosing.choose({TARGETS[0]: one, TARGETS[1]: other}) == TARGETS[0]
 
 
 def test_a_little_sooner_is_no_reason_to_move() -> None:

@@ -24,8 +24,11 @@ class Offer(Struct, frozen=True):
     """It has its part of all jobs that may be in flight."""
 
     def beats(self, other: "Offer") -> bool:
-        """Tell whether a batch that is held up there had better come here: it would be sooner by more than a little."""
-        return _rank(self)[:2] < _rank(other)[:2]
+        """Tell whether a batch that is held up there had better come here: it would be sooner by more than a little.
+
+        A little passes between two looks; without it a batch could go to and fro for ever.
+        """
+        return other.shut if self.shut is not other.shut else self.wait + SOON < other.wait
 
 
 class Turns:
