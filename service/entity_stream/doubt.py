@@ -86,5 +86,5 @@ class Doubt:
             return UNANSWERED
         if isinstance(submitted.answer, Halve):
             return failure(submitted.answer)
-        ended = await self._calls.poll(submitted.answer, PROBE)
+        ended = await self._calls.poll(submitted.answer, PROBE, submitted.sent)
         return UNANSWERED if ended is None else failure(ended)

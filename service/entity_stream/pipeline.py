@@ -140,7 +140,7 @@ class Line:
 
     async def _follow(self, job: Job, batch: Batch, sent: float, *, resumed: bool = False) -> Left:
         """Wait for the end of a job, finish what it brings, return what it does not."""
-        match await self._calls.poll(job, batch, resumed=resumed):
+        match await self._calls.poll(job, batch, sent, resumed=resumed):
             case Done(judged) if resumed and not await self._inherit(judged):
                 return Left(batch, MISSING, sent)
             case Done(judged):

@@ -31,6 +31,8 @@ from entity_stream.ports import Claim, Fetched, Lease, Release, StartAgain
 
 TOPIC = "in"
 MODEL = Model("project", "deployment")
+SKEW = 1_700_000_000.25
+"""Seconds by which the endpoint's clock is ahead; of the moment a job began it tells whole ones only."""
 
 
 def now() -> float:
@@ -137,6 +139,7 @@ class Endpoint:
     def __init__(self, rng: random.Random, faults: Faults, duration: Callable[[], float] | None = None) -> None:
         self._rng, self._faults = rng, faults
         self._duration = duration or (lambda: rng.uniform(0.1, 20.0))
+        self.began: dict[str, float] = {}
         self.ends: dict[str, float] = {}
         self._frozen = {"submit": 0.0, "poll": 0.0}
         self._spared: dict[str, int] = defaultdict(int)  # faults that a document has suffered
@@ -168,7 +171,7 @@ class Endpoint:
         told = self.probes if batch is PROBE else self.submits
         job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(told)}", "default")
         told.append((now(), batch))
-        self.ends[job.id] = now() + self._duration()
+        self.began[job.id], self.ends[job.id] = now(), now() + self._duration()
         if self._rng.random() < self._faults.silence:
             return Wait("silence")
         if batch is not PROBE:
@@ -204,7 +207,8 @@ class Endpoint:
         self._fail(missing)
         if all(d.text == "refused" for d in batch if d not in missing):
             self._fail(batch)  # nobody need believe that
-        return Done(Judged(tuple(self._outcome(d.record, d.text, d.id) for d in batch if d not in missing), missing))
+        outcomes = tuple(self._outcome(d.record, d.text, d.id) for d in batch if d not in missing)
+        return Done(Judged(outcomes, missing, float(int(self.began[job.id] + SKEW)), self.ends[job.id] + SKEW))
 
     def _outcome(self, record: Record, text: str, name: str) -> Outcome:
         if text == "refused":

@@ -39,3 +39,7 @@ class Quota:
         slot = max(self._next, now - self._burst)
         self._next = slot + self._interval
         return max(0.0, slot - now)
+
+    def load(self, now: float) -> float:
+        """Say how scarce calls are, from 0 to 1: as many seconds as one would have to wait for a slot, at most one."""
+        return min(1.0, max(0.0, self._next - now))
