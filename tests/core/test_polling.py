@@ -50,7 +50,9 @@ class Client:
         while (asked := self.polling.due(watch, ran, load)) < ends:
             ran, polls = asked, polls + 1
         self.now = asked + 0.01
-        told = (math.floor(sent + 0.01 + SKEW), ends + SKEW) if self._stamps else (math.inf, -math.inf)
+        told: tuple[float, float] = (
+            (math.floor(sent + 0.01 + SKEW), ends + SKEW) if self._stamps else (math.inf, -math.inf)
+        )
         last = sent if ran is None else ran
         self.polling.learn(watch, Sighting(sent, sent + 0.02, last, self.now, *told, due=asked))
         return polls, asked - ends
