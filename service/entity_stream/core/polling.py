@@ -119,7 +119,7 @@ class Polling:
         """Seconds to leave a job alone that still ran at this age.
 
         Who has outlived the usual by so much will likely do so by as much again: the pause that costs least grows with
-        the root of that. Where the plan has another moment in sight there is less to miss until then.
+        the root of that. It may be twice as long where the plan has a moment in sight, but not beyond that.
         """
         usual = self._expected(watch.rung) if watch.rung in self._usual else 0.0
         price, over = _price(load) * age, max(age - usual, SHORTEST)
@@ -128,7 +128,7 @@ class Polling:
         ahead = next((wait for wait in planned if wait > price / 2), None)
         if ahead is None:
             return pause
-        return min(ahead, max(0.0, usual - age) + pause * math.sqrt(2 * math.log1p(ahead / over)))
+        return min(ahead, max(0.0, usual - age) + 2 * pause)
 
     def learn(self, watch: Watch, seen: Sighting) -> None:
         """See a job that has ended. One that was sent nobody knows when teaches only what nobody else has taught."""
