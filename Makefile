@@ -6,7 +6,7 @@ ARGS ?=
 MODE ?=
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test chaos mutants bench lint format lock clean
+.PHONY: help demo test chaos mutants bench plots lint format lock clean
 
 help: ## say what each target does
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -50,6 +50,9 @@ mutants: .venv/dev ## planted bugs that the chaos has to find, each in a copy of
 
 bench: .venv/bench ## throughput, quota, CPU and memory beside the peers, in one run; ARGS="--help"
 	$(BIN)/python -m tests.bench $(ARGS)
+
+plots: .venv/bench ## how polling learns, scenario by scenario, in figures and drawn; ARGS="--out FOLDER NAME ..."
+	$(BIN)/python -m tests.polling $(ARGS)
 
 lint: .venv/dev ## format, lint rules and strict types
 	$(BIN)/ruff format --check

@@ -15,9 +15,10 @@ from msgspec import Struct
 from entity_stream.core.choice import Offer
 from entity_stream.core.gate import Gate
 from entity_stream.core.model import Batch, Job, Reason
-from entity_stream.core.polling import Polling, backoff
+from entity_stream.core.polling import Polling, Watch, backoff
 from entity_stream.core.probe import PROBE
 from entity_stream.core.quota import Operation, Quota
+from entity_stream.core.skew import Sighting, middle
 from entity_stream.core.verdict import (
     Again,
     Done,
@@ -194,50 +195,62 @@ class Calls:
                 self._taken = now()
             return verdict
 
-    async def poll(self, job: Job, batch: Batch, *, resumed: bool = False) -> Done[Judged] | Again | None:
+    async def poll(self, job: Job, batch: Batch, sent: float, *, resumed: bool = False) -> Done[Judged] | Again | None:
         """Poll until the job has ended or is overdue; None when nothing of the batch is ours any more.
 
-        When a resumed job was submitted nobody knows; it is asked for at once, and nothing is learned from it.
+        When a resumed job was submitted nobody knows: it is asked for at once, and teaches what it says of itself.
         """
         self.in_flight += 1
         try:
-            return await self._poll(job, batch, resumed=resumed)
+            return await self._poll(job, batch, sent, resumed=resumed)
         finally:
             self.in_flight -= 1
 
-    async def _poll(self, job: Job, batch: Batch, *, resumed: bool) -> Done[Judged] | Again | None:
-        usual = self._polling.first()
-        vigil, pause = Vigil(now(), self._plan.overdue), usual
-        if resumed:
-            vigil, pause = Vigil(now() - usual, self._plan.overdue), 0.0
-        while True:
-            await self._rest(Operation.POLL, batch, now() + pause)
-            if not await self._turn(Operation.POLL, batch):
-                return None
+    async def _poll(self, job: Job, batch: Batch, sent: float, *, resumed: bool) -> Done[Judged] | Again | None:
+        accepted = now()
+        born = accepted - self._polling.usual(batch) if resumed else middle(sent, accepted)
+        watch, vigil = self._polling.watch(batch, born), Vigil(born, self._plan.overdue)
+        if not resumed:
+            await self._until_likely(watch, vigil, batch)
+        while await self._turn(Operation.POLL, batch):
             asked = now()
             verdict = await self._language.poll(job, batch)
             if ended := vigil.hear(verdict, asked, now(), self._answered):
                 if isinstance(ended, Done):
                     self._heard(Operation.POLL)
-                    if not resumed:
-                        self._polling.learn(vigil.born, now(), vigil.ran)
+                    submit = (-math.inf, math.inf) if resumed else (sent, accepted)
+                    self._learn(watch, vigil.sighting(*submit, now(), ended.value))
                 elif isinstance(verdict, Again):
                     self._open(Operation.POLL)
                 return ended
-            pause = await self._wait_after(verdict, vigil)
+            await self._wait_after(verdict, vigil, watch, batch)
+        return None
 
-    async def _wait_after(self, verdict: PollVerdict, vigil: Vigil) -> float:
-        """Wait out trouble; return how long to leave the job alone on top of that."""
+    async def _until_likely(self, watch: Watch, vigil: Vigil, batch: Batch) -> None:
+        """Leave a job alone until its answer is likely there; what others teach meanwhile counts."""
+        while self._wanted(Operation.POLL, batch):
+            vigil.due = self._polling.due(watch, vigil.ran, self._quota.load(now(), Operation.POLL))
+            if (left := vigil.due - now()) <= 0:
+                return
+            await heard(self._news, left)
+
+    def _learn(self, watch: Watch, seen: Sighting) -> None:
+        knew = self._polling.knows
+        self._polling.learn(watch, seen)
+        if not knew:
+            self.wake()  # all that wait for the first to teach them
+
+    async def _wait_after(self, verdict: PollVerdict, vigil: Vigil, watch: Watch, batch: Batch) -> None:
+        """Wait out trouble, or until it is worth while to ask for the job again."""
         match verdict:
             case Wait() | Freeze() | Park() as trouble:
                 await self._sit_out(Operation.POLL, trouble, vigil.troubles - 1)
-                return 0.0
             case Again():
                 self._open(Operation.POLL)
-                return SECOND_OPINION
+                await self._rest(Operation.POLL, batch, now() + SECOND_OPINION)
             case _:
                 self._heard(Operation.POLL)
-                return self._polling.again(now() - vigil.born)
+                await self._until_likely(watch, vigil, batch)
 
     def _heard(self, operation: Operation) -> None:
         """Note that the endpoint told somebody something of use."""

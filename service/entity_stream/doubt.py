@@ -94,8 +94,8 @@ class Doubt:
         match await self._calls.submit(Grant(PROBE)):
             case Submitted(answer=Halve() as refusal):
                 return failure(refusal)
-            case Submitted(answer=Job() as job):
-                ended = await self._calls.poll(job, PROBE)
+            case Submitted(answer=Job() as job, sent=sent):
+                ended = await self._calls.poll(job, PROBE, sent)
                 return UNANSWERED if ended is None else failure(ended)
             case _:
                 return UNANSWERED

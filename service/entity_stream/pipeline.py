@@ -150,7 +150,7 @@ class Line:
     async def _follow(self, job: Job, batch: Batch, sent: float, *, resumed: bool = False) -> Left:
         """Wait for the end of a job, finish what it brings, return what it does not."""
         doubt = self._resources.doubt(job.resource, batch)
-        match await self._resources.poll(job, batch, resumed=resumed):
+        match await self._resources.poll(job, batch, sent, resumed=resumed):
             case Done(judged) if resumed and not await self._inherit(judged, doubt):
                 return Left(batch, MISSING, sent, resource=job.resource)
             case Done(judged):

@@ -107,9 +107,9 @@ class Resources:
                 case Elsewhere():
                     await asyncio.sleep(0)  # others may have a turn, too
 
-    async def poll(self, job: Job, batch: Batch, *, resumed: bool = False) -> Done[Judged] | Again | None:
+    async def poll(self, job: Job, batch: Batch, sent: float, *, resumed: bool = False) -> Done[Judged] | Again | None:
         """Ask whoever owns a job until it has ended or is overdue; None when nothing of the batch is ours any more."""
-        return await self._calls[self._target(job.resource, batch)].poll(job, batch, resumed=resumed)
+        return await self._calls[self._target(job.resource, batch)].poll(job, batch, sent, resumed=resumed)
 
     def doubt(self, resource: str, batch: Batch) -> Doubt:
         """Give what is known for and against who was asked for a batch."""

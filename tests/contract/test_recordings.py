@@ -405,7 +405,7 @@ def test_all_pages_of_our_server_are_read_by_our_client(
         faults |= state.faults
         for name, read in state.entities.items():
             assert read == tuple(sorted(found[int(name)] or [], key=lambda entity: entity.offset))
-        assert state.created == state.last_updated == moment.replace(microsecond=0)
+        assert (state.created, state.last_updated) == (moment.replace(microsecond=0), moment)
     assert faults == {answer.id: EMPTY_TEXT for answer in answers if isinstance(answer, Faulty)}
 
 

@@ -257,7 +257,7 @@ def test_a_job_is_read() -> None:
         model=Model("P", "D"),
         next_page=Page(5, 20),
         created=datetime(2022, 6, 23, 2, 12, 26, tzinfo=UTC),
-        last_updated=datetime(2022, 6, 23, 2, 12, 27, tzinfo=UTC),
+        last_updated=datetime(2022, 6, 23, 2, 12, 27, 103295, tzinfo=UTC),
     )
 
 

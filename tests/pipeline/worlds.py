@@ -45,6 +45,8 @@ TOPIC = "in"
 MODEL = Model("project", "deployment")
 NAMES = ("default", "another", "west", "east", "north")
 """What resources are called in these worlds."""
+SKEW = 1_700_000_000.25
+"""Seconds by which the endpoint's clock is ahead; of the moment a job began it tells whole ones only."""
 
 
 def now() -> float:
@@ -154,6 +156,7 @@ class Endpoint:
     ) -> None:
         self._rng, self._faults, self.name = rng, faults, name
         self._duration = duration or (lambda: rng.uniform(0.1, 20.0))
+        self.began: dict[str, float] = {}
         self.ends: dict[str, float] = {}
         self._frozen = {"submit": 0.0, "poll": 0.0}
         self._spared: dict[str, int] = defaultdict(int)  # faults that a document has suffered
@@ -193,7 +196,7 @@ class Endpoint:
         told = self.probes if batch is PROBE else self.submits
         job = Job(f"{'probe' if batch is PROBE else 'job'}-{len(self.ends)}", self.name)  # others name theirs alike
         told.append((now(), batch))
-        self.ends[job.id] = now() + self._duration()
+        self.began[job.id], self.ends[job.id] = now(), now() + self._duration()
         self._batches[job.id] = batch
         if self._rng.random() < self._faults.silence:
             return Wait("silence")
@@ -233,7 +236,8 @@ class Endpoint:
         if not annotates:
             self._fail(batch)  # nobody need believe that
         outcomes = tuple(self._outcome(d.record, d.text, d.id) for d in batch if d not in missing)
-        return Done(Judged(outcomes, missing, annotates=annotates))
+        began = float(int(self.began[job.id] + SKEW))
+        return Done(Judged(outcomes, missing, began, self.ends[job.id] + SKEW, annotates))
 
     def _outcome(self, record: Record, text: str, name: str) -> Outcome:
         if text == "refused":

@@ -2,6 +2,7 @@
 
 import math
 
+from entity_stream.core.skew import Sighting
 from entity_stream.core.verdict import Again, Done, Judged, PollVerdict, Running
 
 ALONE = 10
@@ -33,11 +34,12 @@ class Solitude:
 class Vigil:
     """The polls of one job so far."""
 
-    __slots__ = ("_doubted", "_overdue", "_solitude", "born", "ran", "troubles")
+    __slots__ = ("_doubted", "_overdue", "_solitude", "born", "due", "ran", "troubles")
 
     def __init__(self, born: float, overdue: float) -> None:
         """Begin at its submit; `overdue` is the age in seconds at which it may be given up."""
-        self.born = born
+        self.born = self.due = born
+        """`due`: when it is to be asked for next."""
         self.ran: float | None = None
         """When it was last asked for and still ran."""
         self.troubles = 0
@@ -66,6 +68,11 @@ class Vigil:
             case trouble:
                 self.troubles += 1
                 return self._given_up(now, trouble.cause) if self._solitude.trouble(now, answered) else None
+
+    def sighting(self, sent: float, accepted: float, found: float, judged: Judged) -> Sighting:
+        """Sum up what was seen of a job that was found ended."""
+        ran = sent if self.ran is None else self.ran
+        return Sighting(sent, accepted, ran, found, judged.created, judged.ended, self.due)
 
     def _given_up(self, now: float, cause: str) -> Again | None:
         age = now - self.born

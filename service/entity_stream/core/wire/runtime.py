@@ -54,7 +54,9 @@ class JobState(Struct, frozen=True):
     """What the result says found the entities; empty names where it does not say."""
     next_page: Page | None
     created: datetime | None
+    """To the second, as the wire has it."""
     last_updated: datetime | None
+    """As its tasks say it, which is to the microsecond; to the second where they do not."""
     transactions: dict[str, int] = {}
     """By document id: the text records that it is billed as, where the result says so."""
 
@@ -115,7 +117,8 @@ def decode_job(body: bytes) -> JobState:
     """Read one page of a job. Raises Garbled."""
     try:
         job = _job_decoder.decode(body)
-        results = _own_results((job.tasks.items if job.tasks else None) or ())
+        items = (job.tasks.items if job.tasks else None) or ()
+        results = _own_results(items)
     except (ValueError, RecursionError) as wrong:
         # only msgspec's own words are sure to quote nothing
         why = str(wrong) if isinstance(wrong, MsgspecError) else type(wrong).__name__
@@ -128,7 +131,7 @@ def decode_job(body: bytes) -> JobState:
         model=_model(results),
         next_page=page_of(job.next_link) if isinstance(job.next_link, str) else None,
         created=_moment(job.created_date_time),
-        last_updated=_moment(job.last_updated_date_time) or _moment(job.last_update_date_time),
+        last_updated=_last_updated(job, items),
         transactions=dict(_transactions(results)),
     )
 
@@ -185,6 +188,11 @@ def _model(results: Sequence[Results]) -> Model:
         return Model("", "")
     first = results[0]
     return Model(first.project_name or "", first.deployment_name or "", first.model_version or None)
+
+
+def _last_updated(job: JobDocument, items: Iterable[Item]) -> datetime | None:
+    told = filter(None, (_moment(item.last_update_date_time) for item in items))
+    return max(told, default=None) or _moment(job.last_updated_date_time) or _moment(job.last_update_date_time)
 
 
 def _moment(value: object) -> datetime | None:
