@@ -7,7 +7,7 @@ the freeze counted in, and from there grows evenly back to what is configured. T
 import math
 from collections import deque
 
-GROW = 1.87
+GROW = 1.95
 """Windows from the end of a freeze to the configured rate. Found by search: a bucket of one window that gets half of
 what is configured is then empty again three windows after the last time, and has given all it got meanwhile."""
 
