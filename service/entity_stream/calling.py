@@ -215,6 +215,7 @@ class Calls:
         while await self._turn(Operation.POLL, batch):
             asked = now()
             verdict = await self._language.poll(job, batch)
+            self._quota.hear(Operation.POLL, asked, now())
             if ended := vigil.hear(verdict, asked, now(), self._answered):
                 if isinstance(ended, Done):
                     self._heard(Operation.POLL)
@@ -229,7 +230,8 @@ class Calls:
     async def _until_likely(self, watch: Watch, vigil: Vigil, batch: Batch) -> None:
         """Leave a job alone until its answer is likely there; what others teach meanwhile counts."""
         while self._wanted(Operation.POLL, batch):
-            vigil.due = self._polling.due(watch, vigil.ran, self._quota.load(now(), Operation.POLL))
+            scarce = min(1.0, self._quota.soonest(Operation.POLL, now()))
+            vigil.due = self._polling.due(watch, vigil.ran, scarce)
             if (left := vigil.due - now()) <= 0:
                 return
             await heard(self._news, left)

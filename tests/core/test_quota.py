@@ -163,14 +163,14 @@ def test_the_load_tells_how_much_is_left() -> None:
     assert quota.load(60.0) < 0.01
 
 
-def test_the_load_of_an_operation_is_that_of_its_own_windows() -> None:
-    """Submits that wait make polls dear only where both are taken from the same calls."""
+def test_who_comes_now_is_told_of_the_slot_that_he_gets() -> None:
+    """To ask takes nothing; and submits that wait keep polls waiting only where both are taken from the same calls."""
     apart, together = Quota([Rate(10, 1.0, (SUBMIT,))]), Quota([Rate(10, 1.0)])
     for quota in (apart, together):
         calls(quota, [0.0] * 10)
-        quota.wait(SUBMIT, quota.enter(), 0.5)
-        assert quota.load(0.5) == quota.load(0.5, SUBMIT) == 1.0
-    assert (apart.load(0.5, POLL), together.load(0.5, POLL)) == (0.0, 1.0)
+        now = quota.soonest(SUBMIT, 0.5)
+        assert quota.soonest(SUBMIT, 0.5) == now == quota.wait(SUBMIT, quota.enter(), 0.5) > 0
+    assert apart.soonest(POLL, 0.5) == 0.0 < together.soonest(POLL, 0.5)
 
 
 @given(st.integers(1, 10_000), st.floats(0.001, 1.0))

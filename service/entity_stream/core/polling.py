@@ -101,7 +101,7 @@ class Polling:
     def due(self, watch: Watch, ran: float | None, load: float) -> float:
         """Say when the answer is worth a poll. `ran`: when the job was last asked for, and still ran.
 
-        `load` says how scarce calls are: from 0, nobody else wants one, to 1, others wait for theirs.
+        `load` says how scarce calls are: as many seconds as one would have to wait for its slot, at most 1.
         """
         if ran is None:
             return watch.born + min(LATEST_FIRST, max(SHORTEST, self._first(watch, load)))

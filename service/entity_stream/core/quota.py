@@ -142,17 +142,12 @@ class Quota:
         """Tell how many calls a second we may make now; infinite where nothing holds us."""
         return self._throttles[operation].rate(now, self._most(operation, now))
 
-    def load(self, now: float, operation: Operation | None = None) -> float:
-        """Tell how much of what may be called was called lately, from 0 to 1, which it is while anybody waits.
-
-        Of an operation alone: only what is taken from the same windows counts.
-        """
-        paces = {operations: pace for operations, pace in self._paces.items() if operation in {None, *operations}}
-        sharing = {operation, *(each for operations in paces for each in operations)} if operation else set(Operation)
-        if any(queue for each, queue in self._queues.items() if each in sharing):
+    def load(self, now: float) -> float:
+        """Tell how much of what may be called was called lately, from 0 to 1, which it is while anybody waits."""
+        if any(self._queues.values()):
             return 1.0
         part = self.share.part(now)
-        return min(1.0, max((pace.load(now) for pace in paces.values()), default=0.0) / part) if part else 1.0
+        return min(1.0, max((pace.load(now) for pace in self._paces.values()), default=0.0) / part) if part else 1.0
 
     def _paces_of(self, operation: Operation) -> list[Pace]:
         return [pace for operations, pace in self._paces.items() if operation in operations]
