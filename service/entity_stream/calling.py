@@ -163,10 +163,11 @@ class Calls:
     async def _submit(self, grant: Grant) -> Submitted | Elsewhere | None:
         solitude = Solitude(ALONE)
         for attempt in count():
-            if not (lease := await self._turn(Operation.SUBMIT, grant.batch)):
+            turn = await self._turn(Operation.SUBMIT, grant.batch)
+            if turn is None or isinstance(turn, Elsewhere):
                 break
             grant, sent = self._tenures.ours(grant), now()  # right before the request: a revoke may have come meanwhile
-            match await self._ask(grant, lease):
+            match await self._ask(grant, turn):
                 case Done(job):
                     return Submitted(job, grant.batch, sent)
                 case Halve() as refusal:
@@ -179,8 +180,8 @@ class Calls:
                     return Submitted(Halve(reason), grant.batch, sent)
                 case trouble:
                     await self._sit_out(Operation.SUBMIT, trouble, attempt)
-        if self._moves(grant.batch):
-            return Elsewhere()
+        if isinstance(turn, Elsewhere):
+            return turn
         grant.give_back()
         return None
 
@@ -268,16 +269,19 @@ class Calls:
             self.wake()
         gate.open()
 
-    async def _turn(self, operation: Operation, batch: Batch) -> Lease | None:
+    async def _turn(self, operation: Operation, batch: Batch) -> Lease | Elsewhere | None:
         """Wait until the operation may be called; None when there is nothing to call for any more.
 
         Trouble may begin while we wait for a slot. No document is paid for by who is no longer a member of the group.
+        Whether a batch moves is asked once, when it is in nobody's way here: asked again, the answer may be another.
         """
         ticket = self._quota.enter()
         try:
             while self._wanted(operation, batch):
                 if wait := self._held_up(operation, batch):
                     self._quota.leave(operation, ticket)  # whoever is behind may go
+                    if operation is Operation.SUBMIT and self._moves(batch):
+                        return Elsewhere()
                     await heard(self._news, wait)
                 elif wait := self._slot(operation, ticket):
                     await heard(self._news, wait)
@@ -337,10 +341,8 @@ class Calls:
 
     def _wanted(self, operation: Operation, batch: Batch) -> bool:
         """Tell whether there is still anything to call for: nobody else's batch may take a turn, or a try at a gate."""
-        if operation is Operation.SUBMIT and (self._stop.is_set() or self._moves(batch)):
-            return False
-        return self._tenures.hold(batch)
+        return self._tenures.hold(batch) and not (operation is Operation.SUBMIT and self._stop.is_set())
 
     def _moves(self, batch: Batch) -> bool:
         """Tell whether a batch that is held up had better be submitted elsewhere; the probe asks us."""
-        return batch is not PROBE and self._held_up(Operation.SUBMIT, batch) > 0 and self._others.beat(self.offer())
+        return batch is not PROBE and self._others.beat(self.offer())

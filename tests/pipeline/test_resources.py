@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Collection, Sequence
+from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -160,6 +161,23 @@ async def test_under_equal_quota_work_is_shared_by_weight(window: int) -> None:
     world = several(Log(plain(1_600)), [CALM, CALM], resources, plan)
     await world.run_until(world.log.finished)
     assert 0.675 < documents(at(world, "west")) / 1_600 < 0.825
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("seed", range(6))
+async def test_throttles_move_batches_and_drop_none(seed: int) -> None:
+    """However often one of two is frozen, and whoever is sooner then, every batch is submitted by somebody."""
+    plan = replace(PLAN, limits=SMALL, window=16, quota=(Rate(60, 60.0),))
+    world = several(Log(plain(200)), [CALM, CALM], plan=plan, seed=seed)
+    west, pause, asked = at(world, "west"), random.Random(seed).uniform(2, 6), count(1)
+    submit = west.submit
+
+    async def throttled(batch: Batch, lease: Lease) -> SubmitVerdict:
+        return Freeze("429", pause) if next(asked) % 7 == 0 else await submit(batch, lease)
+
+    west.submit = throttled  # type: ignore[method-assign]
+    await world.run_until(world.log.finished, limit=5_000)
+    world.assert_whole()
 
 
 @pytest.mark.asyncio
