@@ -43,15 +43,17 @@ class Client:
     def __init__(self, *, stamps: bool = True) -> None:
         self.polling, self.now, self._stamps = Polling(), 0.0, stamps
 
-    def carry(self, duration: float, documents: Batch = FULL, load: float = 0.0) -> tuple[int, float]:
-        """Return how often a job was asked for, and how late it was found."""
+    def carry(
+        self, duration: float, documents: Batch = FULL, load: float = 0.0, step: float = 0.0
+    ) -> tuple[int, float]:
+        """Return how often a job was asked for, and how late it was found. `step`: how its clock is set meanwhile."""
         sent, ends = self.now, self.now + 0.01 + duration
         watch, ran, polls = self.polling.watch(documents, sent + 0.01), None, 1
         while (asked := self.polling.due(watch, ran, load)) < ends:
             ran, polls = asked, polls + 1
         self.now = asked + 0.01
         told: tuple[float, float] = (
-            (math.floor(sent + 0.01 + SKEW), ends + SKEW) if self._stamps else (math.inf, -math.inf)
+            (math.floor(sent + 0.01 + SKEW), ends + SKEW + step) if self._stamps else (math.inf, -math.inf)
         )
         last = sent if ran is None else ran
         self.polling.learn(watch, Sighting(sent, sent + 0.02, last, self.now, *told, due=asked))
@@ -129,6 +131,36 @@ def test_a_lie_counts_within_what_was_seen(
     polling.learn(polling.watch(FULL, 0.0), Sighting(sent, accepted, ran, found, created, ended))
     born = (sent + accepted) / 2
     assert max(SHORTEST, ran - born) - ROUNDING <= polling.usual(FULL) <= max(SHORTEST, found - born) + ROUNDING
+
+
+@settings(max_examples=30)
+@given(st.floats(0.25, 10), st.floats(2, 1e6), st.sampled_from([-1, 1]))
+def test_a_clock_that_is_set_teaches_nothing_of_how_long_jobs_take(duration: float, step: float, way: int) -> None:
+    """Jobs that are created before the API's clock is set and end after it leave the usual about as it was."""
+    client = Client()
+    client.many(duration, 60)
+    for _ in range(64):
+        client.carry(duration, step=way * step)
+    assert client.polling.usual(FULL) == pytest.approx(duration, rel=0.2)
+    polls, late = client.many(duration, 100)
+    assert polls <= 2
+    assert late <= duration / 5 + 0.06
+
+
+@given(st.floats(0, 60), st.floats(0, 60), st.floats(0, 60), st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
+def test_a_lie_counts_within_what_was_seen_where_the_skew_is_known(
+    accepted: float, ran: float, found: float, created: float, ended: float
+) -> None:
+    """Whatever a job says of its times, the usual moves towards what was seen of it, not beyond."""
+    client = Client()
+    client.many(1.0, 60)
+    sent, before = client.now, client.polling.usual(FULL)
+    accepted, ran, found = (sent + each for each in sorted((accepted, ran, found)))
+    told = (sent + SKEW + created, sent + SKEW + ended)
+    client.polling.learn(client.polling.watch(FULL, 0.0), Sighting(sent, accepted, ran, found, *told))
+    born = (sent + accepted) / 2
+    least, most = max(SHORTEST, ran - born), max(SHORTEST, found - born)
+    assert min(before, least) - ROUNDING <= client.polling.usual(FULL) <= max(before, most) + ROUNDING
 
 
 @given(st.floats(0.1, 10), st.floats(1, 100))

@@ -142,11 +142,12 @@ class Polling:
 
     def _took(self, seen: Sighting) -> float:
         """Seconds that a job took, or a little less where that is open: else nobody would ever ask earlier."""
+        first, last = max(seen.ran, seen.born), seen.found
         earliest, latest = self._skew.span(seen.ended)
-        earliest, latest = max(earliest, seen.ran, seen.born), min(latest, seen.found)
-        if not math.isfinite(seen.ended):
-            latest = max(earliest, min(latest, seen.due))
-        return latest - max(0.0, latest - earliest) * DARING - seen.born
+        if math.isinf(latest) or latest < first or earliest > last:  # it told nothing, or what cannot be
+            earliest, latest = first, max(first, min(last, seen.due))
+        earliest, latest = max(earliest, first), min(latest, last)
+        return latest - (latest - earliest) * DARING - seen.born
 
     def _depart(self, usual: Usual, departure: float) -> None:
         """Learn from a job that took so many times the usual. The plans are made anew for each quarter that is new."""
