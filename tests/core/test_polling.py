@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from entity_stream.core.model import Batch, Document, Partition, Record
 from entity_stream.core.polling import (
     CHEAP,
+    FACTOR,
     FIRST_GUESS,
     LATEST_FIRST,
     LONGEST,
@@ -182,6 +183,32 @@ def test_a_job_of_an_earlier_life_teaches_what_nobody_knows_yet() -> None:
     assert polling.usual(FULL) == pytest.approx(1.5, rel=0.05)
     polling.learn(polling.watch(FULL, 70.0), inherited)
     assert polling.usual(FULL) == pytest.approx(1.5, rel=0.05)
+
+
+@given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12))
+def test_an_inherited_job_is_believed_within_bounds(created: float, ended: float) -> None:
+    """Whatever a job of an earlier life says, the usual is no longer than the latest first poll."""
+    polling = Polling()
+    polling.learn(polling.watch(FULL, 0.0), Sighting(-math.inf, math.inf, -math.inf, 5.0, created, ended))
+    assert SHORTEST <= polling.usual(FULL) <= LATEST_FIRST
+
+
+@given(st.floats(0.25, 10), st.floats(0.01, 500), st.booleans())
+def test_the_first_job_of_a_size_is_believed_within_a_factor(usual: float, first: float, inherited: bool) -> None:
+    """Of what the nearest size lets expect; the jobs after it are soon found in time, whatever the first one took."""
+    client, other = Client(), batch(12)
+    client.many(usual, 60)
+    expected = client.polling.usual(other)
+    if inherited:
+        watch = client.polling.watch(other, client.now - first)
+        client.polling.learn(
+            watch, Sighting(-math.inf, math.inf, -math.inf, client.now, SKEW, SKEW + first, client.now)
+        )
+    else:
+        client.carry(first, other)
+    assert expected / FACTOR - ROUNDING <= client.polling.usual(other) <= expected * FACTOR + ROUNDING
+    client.many(usual, 10, other)
+    assert client.carry(usual, other)[1] <= usual + 0.06
 
 
 seen = st.builds(

@@ -6,7 +6,7 @@ it honest: what a job says of its own times counts within what was seen of it, a
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -36,6 +36,9 @@ KEPT = 64
 
 STEADY, PACE = 8, 32
 """What is usual for a size is an average over so many jobs of it; the pace of all sizes, over so many of any."""
+
+FACTOR = 4.0
+"""The first job of a size counts up to so many times what was expected of it, or down to such a part."""
 
 RUNGS = 4
 """Sizes are told apart so often between one and its double."""
@@ -67,7 +70,7 @@ class Usual(Struct):
     seconds: float
     """At a pace of 1."""
     jobs: int
-    """That have taught it."""
+    """That have taught it; none yet, where the first counted in part only: the next may replace it."""
 
 
 class Polling:
@@ -136,9 +139,18 @@ class Polling:
         usual, inherited = self._usual.get(watch.rung), not math.isfinite(seen.sent)
         took = over(seen.ended) - seen.created if inherited else self._took(seen)
         if usual is None and math.isfinite(took):
-            self._usual[watch.rung] = Usual(max(SHORTEST, took) / self._pace, int(not inherited))
+            self._usual[watch.rung] = self._begin(watch.rung, took, inherited=inherited)
         elif usual is not None and not inherited:
             self._depart(usual, max(SHORTEST, took) / (usual.seconds * self._pace))
+
+    def _begin(self, rung: int, took: float, *, inherited: bool) -> Usual:
+        """Believe the first job of a size within a factor of what the nearest size that our jobs taught lets expect."""
+        least, most = SHORTEST, LATEST_FIRST if inherited else math.inf
+        if own := [known for known, usual in self._usual.items() if usual.jobs]:
+            expected = self._expected(_nearest(rung, own))
+            least, most = max(least, expected / FACTOR), min(most, expected * FACTOR)
+        believed = min(most, max(least, took))
+        return Usual(believed / self._pace, int(not inherited and believed == took))
 
     def _took(self, seen: Sighting) -> float:
         """Seconds that a job took, or a little less where that is open: else nobody would ever ask earlier."""
@@ -163,7 +175,7 @@ class Polling:
     def _expected(self, rung: int) -> float:
         """Seconds that jobs of the nearest known size usually take."""
         if rung not in self._usual:
-            rung = min(self._usual, key=lambda known: abs(known - rung))
+            rung = _nearest(rung, self._usual)
         return self._usual[rung].seconds * self._pace
 
     def _plan(self, load: float) -> Sequence[float]:
@@ -206,6 +218,10 @@ def _rung(batch: Batch) -> int:
     """Place a batch on the ladder, by its documents and the thousands of their characters."""
     size = len(batch) + sum(len(document.text) for document in batch) / 1000
     return round(RUNGS * math.log2(size))
+
+
+def _nearest(rung: int, known: Iterable[int]) -> int:
+    return min(known, key=lambda each: abs(each - rung))
 
 
 def _margin(usual: float) -> float:
