@@ -152,6 +152,13 @@ def test_without_routes_nothing_is_routed() -> None:
         ([{"name": "west"}], {"ROUTES": "a"}, "ROUTES is 'a', which is not a list of routes"),
         ([{"name": "west", "routes": "incidents/production"}], {"ROUTES": "a/b"}, "where nobody takes a/b"),
         ([{"name": "west"}, {"name": "east", "routes": "a/b"}], {}, "where 'east' takes a/b, which nobody may ask for"),
+        ([{"name": "west"}, {"name": "east", "routes": ""}], {}, "where 'east' takes no route at all"),
+        ([{"name": "west"}, {"name": "east", "routes": "", "draining": True}], {}, "'east' takes no route at all"),
+        (
+            [{"name": "west"}, {"name": "east", "project": "other", "routes": "incidents/production"}],
+            {"ROUTES": "incidents/production,chat/production"},
+            "where 'east' takes no route at all (environment). List other/production, its own, or one",
+        ),
         ([{"name": "west"}], {"PROJECT_HEADER": "x", "DEPLOYMENT_HEADER": "x"}, "DEPLOYMENT_HEADER is 'x', as "),
     ],
 )

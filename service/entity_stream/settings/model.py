@@ -288,6 +288,9 @@ class Settings(BaseSettings):
             if unknown := [str(route) for route in routes_of(each.routes or "") if route not in known]:
                 complaint = f"where {each.name!r} takes {unknown[0]}, which nobody may ask for"
                 raise Wrong(complaint, f"Add it to {PREFIX}ROUTES.")
+            if not self._routes_of(each):
+                fix = f"List {self._own_route(each)}, its own, or one that records may ask for, or leave routes out."
+                raise Wrong(f"where {each.name!r} takes no route at all", fix)
         return self
 
     def plan(self) -> Plan:
