@@ -12,7 +12,7 @@ from entity_stream.core.model import Route
 from entity_stream.core.quota import Rate
 from entity_stream.core.routing import Routing
 from entity_stream.plan import LanguageEndpoint, Resource
-from entity_stream.settings.loading import Mistakes, load
+from entity_stream.settings.loading import KAFKA, OUTCOMES, Mistakes, load
 from entity_stream.settings.model import PREFIX, Settings
 from entity_stream.settings.resources import MOST
 
@@ -79,6 +79,33 @@ def test_keys_and_the_whole_list_may_be_in_files(tmp_path: Path) -> None:
     key.write_text(f"{OTHER}\n")
     listed.write_text(json.dumps([{"name": "west", "key_file": str(key)}]) + "\n")
     assert loaded("", RESOURCES_FILE=str(listed), **SINGLE).languages()[0].key == OTHER
+
+
+def unpaid(listed: object, /, **given: str) -> Settings:
+    """Load what an estimate of files uses, as it loads it."""
+    written = listed if isinstance(listed, str) else json.dumps(listed)
+    values = {"RESOURCES": written} | given
+    return load(None, {PREFIX + name: value for name, value in values.items()}, without=OUTCOMES | KAFKA)
+
+
+def test_an_estimate_needs_no_key_of_any_resource() -> None:
+    """Neither the keys of a list nor their files are looked at; all else in it is, so the README's own list does."""
+    found = re.search(r"```text sets=resources\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    assert [each.name for each in unpaid(found[1]).plan().resources if not each.draining] == ["west", "east"]
+    assert unpaid([{"name": "west", "key": f"{OTHER} {OTHER}", "key_file": "/nowhere"}]).resource_names() == ("west",)
+    for listed, words in WRONG[:6]:
+        with pytest.raises(Mistakes) as caught:
+            unpaid(listed)
+        assert words in str(caught.value)
+
+
+def test_an_estimate_takes_the_routes_that_the_service_takes() -> None:
+    """The default route is the one that is set, if one is."""
+    listed = [{"name": "a", "routes": "incidents/production,chat/production"}]
+    given = {"ROUTES": "chat/production", "LANGUAGE_PROJECT": "incidents", "LANGUAGE_DEPLOYMENT": "production"}
+    assert unpaid(listed, **given).plan().routing == loaded(listed, **SINGLE | given).plan().routing
+    assert unpaid([{"name": "a"}], ROUTES="chat/production").languages()[0].routes == (None, CHAT)
 
 
 WRONG = [

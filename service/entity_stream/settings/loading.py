@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from entity_stream.core.mistake import Mistake
 from entity_stream.settings.kinds import NAME, Kind, Missing, Wrong
 from entity_stream.settings.model import PREFIX, Settings, variable
-from entity_stream.settings.resources import Listed
+from entity_stream.settings.resources import Listed, without_keys
 from entity_stream.settings.variables import kind_of, secrets, variables
 
 
@@ -78,14 +78,17 @@ OUTCOMES: Final = frozenset(
 )
 """Who asks for no entities and publishes none does without these."""
 
+DEFAULT_ROUTE: Final = frozenset({"language_project", "language_deployment"})
+"""Done without only where they are not given: the routes that are set may be those of who has them."""
+
 
 def load(
     config: Path | None = None, environ: Mapping[str, str] = os.environ, without: Collection[str] = ()
 ) -> Settings:
     """Read the settings from a file of NAME=value lines and from the environment, which wins. Raises Mistakes.
 
-    What neither gives, the place where we run may. Fields that the caller does `without` are not looked at: they hold
-    something that nobody may use.
+    What neither gives, the place where we run may. Fields that the caller does `without` are not looked at (but for
+    the default route, where it is given): they hold something that nobody may use.
     """
     mistakes: list[Mistake] = []
     environment = {name: _Given(value, ENVIRONMENT) for name, value in environ.items()}
@@ -97,6 +100,9 @@ def load(
     for field in without:
         _leave_out(given, field)
     _open_secrets(given, mistakes)
+    listed = variable("resources")
+    if "language_key" in without and listed in given:
+        given[listed] = given[listed]._replace(value=without_keys(given[listed].value))
     settings = _validated(given, mistakes)
     if settings is None or mistakes:
         raise Mistakes("the settings are wrong", mistakes)
@@ -160,10 +166,11 @@ def _lay_over(given: _Gathered, layer: _Gathered) -> None:
 
 def _leave_out(given: _Gathered, field: str) -> None:
     name = variable(field)
-    for each in (name, name + "_FILE"):
-        given.pop(each, None)
+    if field not in DEFAULT_ROUTE:
+        for each in (name, name + "_FILE"):
+            given.pop(each, None)
     if field in NOTHING:
-        given[name] = _Given(NOTHING[field], ENVIRONMENT)
+        given.setdefault(name, _Given(NOTHING[field], ENVIRONMENT))
 
 
 def _open_secrets(given: _Gathered, mistakes: list[Mistake]) -> None:

@@ -59,6 +59,21 @@ def _parsed(written: object) -> object:
     return listed
 
 
+def without_keys(written: str) -> str:
+    """Leave the keys and their files out of a written list. What is none stays as it is, to be told."""
+    try:
+        listed = json.loads(written)
+    except (ValueError, RecursionError):
+        return written
+    if not isinstance(listed, list):
+        return written
+    return json.dumps([_without_key(each) if isinstance(each, dict) else each for each in listed])
+
+
+def _without_key(given: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in given.items() if name not in {"key", "key_file"}}
+
+
 LIST = Kind(
     "a list of resources",
     f"JSON, at most {MOST} objects, each with a name, and with endpoint, key or key_file, project, deployment, "
