@@ -245,6 +245,28 @@ async def test_an_answer_that_never_comes_is_waited_out_and_counts_as_possibly_b
         assert (billed(metrics, "possibly_billed_text_records"), billed(metrics)) == (3, None)
 
 
+async def test_a_submit_that_is_cancelled_counts_as_possibly_billed_once_it_is_sent() -> None:
+    """Nobody hears the answer to what is on its way; what still waits for a connection is not."""
+    arrived = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with language(hang, connections=1) as (there, _, metrics):
+        first = asyncio.create_task(there.submit(batch(3), unlimited))
+        await arrived.wait()
+        waiting = asyncio.create_task(there.submit(batch(2), unlimited))
+        await asyncio.sleep(0)
+        for each, documents in (waiting, 0), (first, 3):
+            each.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await each
+            assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total", TEST) == documents
+        assert billed(metrics, "possibly_billed_text_records") == 3
+
+
 async def test_who_gets_a_connection_when_the_lease_has_ended_sends_nothing() -> None:
     """However long it waited for one, or was stopped, what may be another's by now is not sent, and bills nothing."""
     arrived, go_on = asyncio.Event(), asyncio.Event()

@@ -106,14 +106,23 @@ class HttpLanguage:
     async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
         """Submit a batch as one job."""
         body = LeasedBody(encode_submit(batch, self._endpoint.project, self._endpoint.deployment), lease)
-        answer = await self._call(Operation.SUBMIT, "POST", self._submit_to, body)
+        try:
+            answer = await self._call(Operation.SUBMIT, "POST", self._submit_to, body)
+        except asyncio.CancelledError:
+            if body.sent:
+                self._doubt(batch)
+            raise
         if possibly_billed(answer):
-            self._metrics.count("possibly_billed", len(batch), resource=self._endpoint.resource)
-            self._metrics.count("possibly_billed_text_records", cost.of_batch(batch), **self._place)
+            self._doubt(batch)
         verdict = on_submit(answer, self._endpoint.resource, time.time())
         if isinstance(verdict, Done):
             self._bill(cost.of_batch(batch))
         return verdict
+
+    def _doubt(self, batch: Batch) -> None:
+        """Count documents that may have been billed, and their text records."""
+        self._metrics.count("possibly_billed", len(batch), resource=self._endpoint.resource)
+        self._metrics.count("possibly_billed_text_records", cost.of_batch(batch), **self._place)
 
     def _bill(self, text_records: int) -> None:
         """Count text records and their price; fewer than none are taken off the next ones."""
