@@ -142,6 +142,18 @@ def test_a_replica_that_has_time_wants_fewer_and_one_in_full_work_stays() -> Non
     assert foreseen(0, 0, 0, CALM, members=10).desired_replicas(300.0) == 1
 
 
+@given(st.integers(1, 10**6), st.integers(1, 5_000), rates, st.integers(1, 60), st.floats(0, 1), st.floats(0, 1))
+def test_a_group_that_falls_behind_is_made_no_smaller(
+    backlog: int, settling: int, arriving: int, members: int, window: float, quota: float
+) -> None:
+    """Room in its windows says nothing while its backlog is not on the way to be gone in time."""
+    found = foreseen(backlog, settling, arriving, Strain(window, quota), members)
+    assume(found.backlog > settling * IN_HAND and found.time_to_clear > 300.0)
+    wanted = found.desired_replicas(300.0)
+    assert wanted
+    assert wanted >= members
+
+
 def test_before_anything_is_settled_the_number_stays() -> None:
     """A cold start, or an outage, is no reason for more."""
     assert foreseen(10**6, 0, 100, FULL, members=3).desired_replicas(300.0) == 3

@@ -56,7 +56,7 @@ class Forecast(Struct, frozen=True):
         """
         if not self.backlog:
             return 0.0
-        if self.backlog <= self.settled * IN_HAND:
+        if self.backlog <= self._in_hand:
             return self.backlog / self.settled
         gain = self.settled - self.arrived
         return self.backlog / gain if gain > 0 else math.inf
@@ -65,14 +65,22 @@ class Forecast(Struct, frozen=True):
         """Say how many replicas would clear the backlog in that many seconds; None where nobody tells how many we are.
 
         At least one: to scale to none is for whoever wakes us again. At most one a partition. Where the quota is the
-        limit, or nothing has been settled yet that a rate could be told by, as many as there are.
+        limit, or nothing has been settled yet that a rate could be told by, as many as there are. Never fewer than
+        there are while they are not on the way to clear it in time, whatever room their windows have.
         """
         if self.members is None:
             return None
         wanted = self.members * self._load(within)
         if abs(wanted - self.members) <= TOLERANCE * self.members:
             wanted = self.members
+        if self.backlog > self._in_hand and self.time_to_clear > within:
+            wanted = max(wanted, self.members)
         return max(1, min(math.ceil(wanted - TOLERANCE), self.partitions))
+
+    @property
+    def _in_hand(self) -> float:
+        """Records that are no backlog."""
+        return self.settled * IN_HAND
 
     def _load(self, within: float) -> float:
         """Compare what a replica would have to do with what it can do."""
