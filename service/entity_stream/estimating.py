@@ -24,7 +24,7 @@ async def of_topic(
 
     `price`: of 1,000 text records. Raises the Mistake that says why the topic cannot be read.
     """
-    readings = await read_backlog(connection, topic, [each.name for each in plan.resources], plan.limits, most, tell)
+    readings = await read_backlog(connection, topic, plan, most, tell)
     return estimate(readings, at_quotas(_quotas(plan)), price)
 
 

@@ -27,19 +27,22 @@ from entity_stream.core.estimate import (
 from entity_stream.core.inspection import Commit, Log
 from entity_stream.core.journal import Journal, Trace, mark
 from entity_stream.core.messages import decode
-from entity_stream.core.model import Document, Partition, Record
+from entity_stream.core.model import Document, Partition, Record, Route
 from entity_stream.core.progress import Progress
 from entity_stream.core.quota import Rate
+from entity_stream.core.routing import Routing
 from tests.core.test_inspection import lives
 
 PLACE = Partition("in", 0)
 LIMITS = Limits(documents=5, characters=9_000, bytes=12_000)
+ROUTING = Routing(frozenset({Route("chat", "production")}), Route("incidents", "production"))
 
 lengths = st.lists(st.integers(1, 20_000), max_size=60)
 
 
-def record(offset: int, length: int) -> Record:
-    return Record(PLACE, offset, None, json.dumps({"text": "x" * length}).encode())
+def record(offset: int, length: int, project: str = "") -> Record:
+    headers = ((ROUTING.project_header, project.encode()),)
+    return Record(PLACE, offset, None, json.dumps({"text": "x" * length}).encode(), headers)
 
 
 def tallied(lengths: list[int], limits: Limits = LIMITS) -> Count:
@@ -61,19 +64,29 @@ def test_documents_characters_and_text_records_are_counted(lengths: list[int]) -
     assert found.text_records == sum(text_records("x" * length) for length in lengths)
 
 
-@given(lengths)
-def test_batches_are_those_that_the_service_makes(lengths: list[int]) -> None:
-    """As many as its batcher closes, and a part for the one that is still open."""
-    batcher = Batcher(LIMITS)
-    batches = []
-    for offset, length in enumerate(lengths):
-        document = decode(record(offset, length))
+@given(st.lists(st.tuples(st.integers(1, 20_000), st.sampled_from(["", "chat", "incidents"])), max_size=60))
+def test_batches_are_those_that_the_service_makes(some: list[tuple[int, str]]) -> None:
+    """As many as its batcher closes, of each route by itself, and a part for each that is still open."""
+    batcher, tally = Batcher(LIMITS), Tally(LIMITS, ROUTING)
+    batches, still_open = 0, 0
+    for offset, (length, project) in enumerate(some):
+        read = record(offset, length, project)
+        document = decode(read, ROUTING)
         assert isinstance(document, Document)
-        batches += batcher.add(document, 0.0)
-    open_ = batcher.due(LIMITS.linger + 1.0)
-    found = tallied(lengths).submits
-    assert len(batches) <= found <= len(batches) + (open_ is not None)
-    assert (found > len(batches)) == (open_ is not None)
+        batches += len(batcher.add(document, 0.0))
+        tally.add(read)
+    while batcher.due(LIMITS.linger + 1.0):
+        still_open += 1
+    assert batches <= tally.count.submits <= batches + still_open
+    assert (tally.count.submits > batches) == (still_open > 0)
+
+
+def test_what_asks_for_a_route_that_it_may_not_is_no_document() -> None:
+    """It becomes a dead letter, unpaid; where nothing is routed, nobody looks at its headers."""
+    for routing, count in (ROUTING, Count(invalid=1)), (None, Count(1, 10, 1, submits=0.2)):
+        tally = Tally(LIMITS, routing)
+        tally.add(record(0, 10, "evil"))
+        assert tally.count == count
 
 
 def test_what_is_no_document_is_told_apart() -> None:

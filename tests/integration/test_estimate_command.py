@@ -73,6 +73,18 @@ async def test_a_large_topic_is_sampled_and_read_as_a_whole_on_demand(kafka: Bro
     assert f"{sampled['read']:,} of 2,000 records" in table.stdout
 
 
+async def test_records_are_told_apart_by_their_routes(kafka: Broker, new_topic: NewTopic) -> None:
+    """By their headers: what asks for a route that nobody may ask for becomes a dead letter."""
+    topic = await new_topic()
+    some = [(key, value, [("entity-stream-project", b"chat")]) for key, value, _ in documents(10)]
+    await send(
+        kafka.bootstrap, topic, [*documents(10), *some, (b"k", b'{"text": "x"}', [("entity-stream-project", b"x")])]
+    )
+    settings = {"LANGUAGE_PROJECT": "incidents", "LANGUAGE_DEPLOYMENT": "production", "ROUTES": "chat/production"}
+    found = json.loads((await ask(kafka, topic, "--json", **settings)).stdout)
+    assert (found["documents"], found["invalid"]) == (20, 1)
+
+
 async def test_marks_of_transactions_end_no_reading(kafka: Broker, new_topic: NewTopic) -> None:
     """What was aborted counts as nothing, what is open is not waited for, and a mark is no record."""
     topic = await new_topic()

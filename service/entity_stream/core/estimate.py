@@ -15,9 +15,10 @@ from entity_stream.core.batching import Limits, Load, load
 from entity_stream.core.inspection import Commit, Log, understood
 from entity_stream.core.journal import Run, mark, offsets, without_strangers
 from entity_stream.core.messages import decode
-from entity_stream.core.model import Document, Record, Rejected
+from entity_stream.core.model import Document, Record, Rejected, Route
 from entity_stream.core.progress import begin
 from entity_stream.core.quota import Operation, Rate, Rates
+from entity_stream.core.routing import Routing
 
 SURE = 2.3
 """Standard errors that a figure may be off: in 19 of 20 cases it is off by less, even where ten stretches are all."""
@@ -33,7 +34,7 @@ class Count(Struct, frozen=True):
     characters: float = 0
     text_records: float = 0
     invalid: float = 0
-    """Records that are no documents: they become dead letters, unpaid."""
+    """Records that are no documents, or ask for a route that they may not: they become dead letters, unpaid."""
     tombstones: float = 0
     submits: float = 0
 
@@ -53,14 +54,15 @@ def _figures(count: Count) -> tuple[float, ...]:
 class Tally:
     """Counts records as they come, one partition's in their order, and forgets them."""
 
-    __slots__ = ("_count", "_limits", "_open")
+    __slots__ = ("_count", "_limits", "_open", "_routing")
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits, self._open, self._count = limits, Load(), Count()
+    def __init__(self, limits: Limits, routing: Routing | None = None) -> None:
+        self._limits, self._routing, self._count = limits, routing, Count()
+        self._open: dict[Route | None, Load] = {}
 
     def add(self, record: Record) -> None:
         """Count one record."""
-        match decode(record):
+        match decode(record, self._routing):
             case Document() as document:
                 self._count += Count(
                     1, len(document.text), cost.text_records(document.text), submits=self._batch(document)
@@ -71,20 +73,23 @@ class Tally:
                 self._count += Count(tombstones=1)
 
     def _batch(self, document: Document) -> int:
-        """Put a document into the open batch, or the next one; return how many batches are closed by that."""
-        weighed = load(document)
-        closed = self._open.documents > 0 and not (self._open + weighed).fits(self._limits)
-        self._open = weighed if closed else self._open + weighed
+        """Put a document into its route's open batch, or the next one; return how many batches are closed by that."""
+        weighed, open_ = load(document), self._open.get(document.route, Load())
+        closed = open_.documents > 0 and not (open_ + weighed).fits(self._limits)
+        self._open[document.route] = weighed if closed else open_ + weighed
         return int(closed)
 
     @property
     def count(self) -> Count:
-        """What it comes to so far; the open batch counts by how full it is."""
-        limits, open_ = self._limits, self._open
+        """What it comes to so far; an open batch counts by how full it is."""
+        return self._count + Count(submits=sum(self._fullness(each) for each in self._open.values()))
+
+    def _fullness(self, open_: Load) -> float:
+        limits = self._limits
         fullest = max(
             open_.documents / limits.documents, open_.characters / limits.characters, open_.bytes / limits.bytes
         )
-        return self._count + Count(submits=min(1.0, fullest))
+        return min(1.0, fullest)
 
 
 class Unpaid:

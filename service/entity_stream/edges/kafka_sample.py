@@ -4,14 +4,13 @@ from collections.abc import Callable, Collection
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
 
-from entity_stream.core.batching import Limits
 from entity_stream.core.estimate import Reading, Stretch, Tally, Unpaid
 from entity_stream.core.inspection import Log
 from entity_stream.core.model import Partition, Record
 from entity_stream.edges.admin import require_topics
 from entity_stream.edges.journals import NOT_NOW, commits_of, no_answer, partitions_of
 from entity_stream.edges.kafka_connection import client_options, refusal
-from entity_stream.plan import KafkaConnection
+from entity_stream.plan import KafkaConnection, Plan
 
 STRETCHES = 10
 """Of one partition, where not all of it is read."""
@@ -30,16 +29,11 @@ Tell = Callable[[int, int], None]
 
 
 async def read_backlog(
-    connection: KafkaConnection,
-    topic: str,
-    resources: Collection[str],
-    limits: Limits,
-    most: int | None,
-    tell: Tell,
+    connection: KafkaConnection, topic: str, plan: Plan, most: int | None, tell: Tell
 ) -> list[Reading]:
     """Read what the connection's group has left in a topic: all, or about `most` records of each partition.
 
-    What is settled, or in a job of one of the Language `resources`, is not left. Raises the Mistake that says why not.
+    What is settled, or in a job of one of the plan's resources, is not left. Raises the Mistake that says why not.
     """
     await require_topics(connection, [topic])
     reader = AIOKafkaConsumer(
@@ -51,8 +45,8 @@ async def read_backlog(
     )
     try:
         await reader.start()
-        left = await _left(reader, connection.group, topic, resources)
-        return await _Sampling(reader, limits, most, tell).read(left)
+        left = await _left(reader, connection.group, topic, [each.name for each in plan.resources])
+        return await _Sampling(reader, plan, most, tell).read(left)
     except NOT_NOW as error:
         raise no_answer(connection, error) from error
     except errors.KafkaError as error:
@@ -75,8 +69,8 @@ async def _left(
 class _Sampling:
     """One walk through a topic."""
 
-    def __init__(self, reader: AIOKafkaConsumer, limits: Limits, most: int | None, tell: Tell) -> None:
-        self._reader, self._limits, self._most, self._tell = reader, limits, most, tell
+    def __init__(self, reader: AIOKafkaConsumer, plan: Plan, most: int | None, tell: Tell) -> None:
+        self._reader, self._plan, self._most, self._tell = reader, plan, most, tell
         self._read = self._of = 0
 
     async def read(self, left: dict[TopicPartition, Unpaid]) -> list[Reading]:
@@ -93,7 +87,7 @@ class _Sampling:
 
     async def _stretch(self, place: TopicPartition, unpaid: Unpaid, start: int, stop: int, most: int | None) -> Stretch:
         """Count the records of a stretch, up to its stop or so many."""
-        tally, at, taken, idle = Tally(self._limits), start, 0, 0
+        tally, at, taken, idle = Tally(self._plan.limits, self._plan.routing), start, 0, 0
         self._reader.seek(place, start)
         while at < stop and (most is None or taken < most):
             wanted = ONE_READ if most is None else min(ONE_READ, most - taken)
@@ -112,4 +106,4 @@ class _Sampling:
 
 
 def _record(read: ConsumerRecord[bytes, bytes]) -> Record:
-    return Record(Partition(read.topic, read.partition), read.offset, read.key, read.value)
+    return Record(Partition(read.topic, read.partition), read.offset, read.key, read.value, tuple(read.headers))
