@@ -41,8 +41,7 @@ class Reader:
                     yield grant
             began = now()
             fetched = await self._fetch()
-            for claim in fetched.claims:
-                self._tenures.claim(claim, settlers)
+            self._tenures.claim(fetched.claims, settlers)
             for batch in self._batches(fetched.records, began):
                 if grant := self._grant(batch):
                     yield grant

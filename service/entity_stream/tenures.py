@@ -85,14 +85,16 @@ class Tenures:
         """Set whenever memory has become free, or a journal."""
 
     def on_change(self, hear: Callable[[], None]) -> None:
-        """Have `hear` called at once whenever a partition has become ours, or has ceased to be."""
+        """Have `hear` called at once whenever partitions have become ours, or have ceased to be."""
         self._hear = hear
 
-    def claim(self, claim: Claim, settlers: asyncio.TaskGroup) -> None:
-        """Make a partition ours; its settler lives in `settlers`."""
-        tenure = self._held[claim.partition] = Tenure(claim, self._order, self._resources)
-        self._settlers[tenure] = settlers.create_task(self._keep(tenure))
-        self._hear()
+    def claim(self, claims: Collection[Claim], settlers: asyncio.TaskGroup) -> None:
+        """Make partitions ours, all of them before anybody hears of it; their settlers live in `settlers`."""
+        for claim in claims:
+            tenure = self._held[claim.partition] = Tenure(claim, self._order, self._resources)
+            self._settlers[tenure] = settlers.create_task(self._keep(tenure))
+        if claims:
+            self._hear()
 
     async def _keep(self, tenure: Tenure) -> None:
         """Settle for a partition until it is let go, or until the group goes on without us."""

@@ -101,6 +101,18 @@ async def test_two_lines_divide_a_quota() -> None:
     assert finished[0] == pytest.approx(3 * finished[1], rel=0.25)
 
 
+async def test_a_line_that_is_alone_calls_at_once() -> None:
+    """It is given all partitions after its first look, and knows that nobody else had them."""
+    endpoint, stop, log = Counting(), asyncio.Event(), log_of(0, 1, 2, 3)
+    line = line_at(endpoint, log, stop)
+    line.see(a_look({(TOPIC, index): MUCH for index in range(4)}))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(line.run())
+        await asyncio.sleep(3)
+        stop.set()
+    assert endpoint.calls[0] < 1.0
+
+
 async def test_what_is_taken_from_a_line_is_not_its_share_any_more() -> None:
     """It loses the slots of a partition with it, and does not wait for the next look."""
     endpoint, stop, log = Counting(), asyncio.Event(), log_of(0, 1, 2)
