@@ -28,6 +28,11 @@ class Division:
         self._group, self._ahead = look.parts.keys(), look.ahead
         self._divide({place: max(part.left, int(part.busy)) for place, part in look.parts.items()})
 
+    def miss(self, group: Collection[Place], ahead: float) -> None:
+        """Hear that a look failed: the partitions of the group, where they are known, and the clock on the wall."""
+        self._group, self._ahead = group or self._group, ahead
+        self._divide()
+
     def _divide(self, look: Mapping[Place, int] | None = None) -> None:
         mine = {(each.topic, each.index): records for each, records in self._tenures.unfinished().items()}
         for quota in self.quotas.values():

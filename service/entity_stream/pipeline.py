@@ -14,7 +14,7 @@ last commit, asks for the jobs that are in flight, and submits the rest.
 import asyncio
 from collections.abc import Collection, Mapping
 
-from entity_stream.core.backlog import Look
+from entity_stream.core.backlog import Look, Place
 from entity_stream.core.forecast import Forecast, Strain, Trend
 from entity_stream.core.model import Batch, Job, Partition, Reason, Rejected, Target
 from entity_stream.core.trial import Left, by_route, merged, trial
@@ -197,6 +197,10 @@ class Line:
         """Take in where the whole group stands: when it will be done, and which part of the quota is ours."""
         self._trend.see(look, Strain(window=self._window.occupancy, quota=self._resources.load()))
         self._resources.see(look)
+
+    def miss(self, group: Collection[Place], ahead: float) -> None:
+        """Hear that a look failed: which partitions there are, if known, and how far the clock on the wall is ahead."""
+        self._resources.miss(group, ahead)
 
     def forecast(self) -> Forecast | None:
         """Say when the group will have settled all that there is; None as long as nobody can tell."""

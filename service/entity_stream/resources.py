@@ -5,10 +5,10 @@ right says nothing of another. What the routes of a resource share is its quota.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from entity_stream.calling import Calls, Elsewhere, Submitted
-from entity_stream.core.backlog import Look
+from entity_stream.core.backlog import Look, Place
 from entity_stream.core.choice import Offer, Turns
 from entity_stream.core.model import Batch, Job, Route, Target
 from entity_stream.core.quota import Operation, Quota
@@ -86,6 +86,10 @@ class Resources:
     def see(self, look: Look) -> None:
         """Take in where the whole group stands, and divide the quotas among its replicas."""
         self._division.see(look)
+
+    def miss(self, group: Collection[Place], ahead: float) -> None:
+        """Hear that nobody can tell where the group stands: we keep to what is surely ours of the quotas."""
+        self._division.miss(group, ahead)
 
     def wake(self) -> None:
         """Have whoever waits look again: the stop has come, or partitions are gone."""

@@ -140,7 +140,8 @@ async def _live_once(setup: Setup, languages: Languages, metrics: Metrics, board
     try:
         async with _line(setup, languages, metrics, board, stop) as (line, backlog), asyncio.TaskGroup() as beside:
             log.info("serve.started", topic=setup.input_topic, group=setup.kafka.group)
-            looking = [beside.create_task(board.look_out()), beside.create_task(backlog.watch(line.see))]
+            watching = (board.look_out(), backlog.watch(line.see, miss=line.miss))
+            looking = [beside.create_task(each) for each in watching]
             left = await line.run()
             for each in looking:
                 each.cancel()

@@ -113,6 +113,44 @@ async def test_a_line_that_is_alone_calls_at_once() -> None:
     assert endpoint.calls[0] < 1.0
 
 
+async def missing(line: Line) -> None:
+    """Tell a line of looks that fail, of a group with four partitions."""
+    while True:
+        line.miss([(TOPIC, index) for index in range(4)], 1.7e9)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def test_a_line_that_has_never_looked_keeps_to_its_own() -> None:
+    """It knows the partitions of the group all the same, and takes no slot of theirs."""
+    endpoint, stop = Counting(), asyncio.Event()
+    line = line_at(endpoint, log_of(0, 1, 2), stop)
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(missing(line))
+        group.create_task(line.run())
+        await asyncio.sleep(130)
+        share = here(line).share
+        stop.set()
+        watching.cancel()
+    assert share == 0.75
+    assert sum(10 <= call < 130 for call in endpoint.calls) == pytest.approx(0.75 * 120, abs=3)
+
+
+async def test_a_line_that_cannot_look_any_more_learns_of_its_own_work() -> None:
+    """What was idle at the last look has its own slots again some seconds after records have come."""
+    endpoint, stop, log = Counting(), asyncio.Event(), log_of(0, 1, 2)
+    line = line_at(endpoint, log, stop)
+    line.see(a_look({(TOPIC, index): MUCH if index == 3 else 0 for index in range(4)}))
+    await asyncio.sleep(3 * LAG)
+    began = now()
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(missing(line))
+        group.create_task(line.run())
+        await asyncio.sleep(120)
+        stop.set()
+        watching.cancel()
+    assert sum(20 <= call - began < 120 for call in endpoint.calls) == pytest.approx(0.75 * 100, abs=3)
+
+
 async def test_what_is_taken_from_a_line_is_not_its_share_any_more() -> None:
     """It loses the slots of a partition with it, and does not wait for the next look."""
     endpoint, stop, log = Counting(), asyncio.Event(), log_of(0, 1, 2)

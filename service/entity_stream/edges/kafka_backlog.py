@@ -1,7 +1,7 @@
 """Looks at all that the group still has to do, also where others do it: positions, journals and logs of its topics.
 
-It asks by the consumer's own connections, between its other requests: nobody joins, nothing is moved, and a broker that
-does not answer costs a look and nothing else.
+It asks by the consumer's own connections, between its other requests: nobody joins, nothing is moved. Where a broker
+does not answer, that is told instead: who knows nothing of the others must not go on as if nothing had changed.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
-from entity_stream.core.backlog import Look, parts
+from entity_stream.core.backlog import Look, Place, parts
 from entity_stream.core.inspection import Log
 from entity_stream.edges.journals import committed, leader
 
@@ -28,6 +28,13 @@ PATIENCE = 10.0
 Hear = Callable[[Look], None]
 """Is given each look, at once."""
 
+Miss = Callable[[Collection[Place], float], None]
+"""Is told of each look that failed: the partitions of the group, none where they are not known, and `Look.ahead`."""
+
+
+def _nobody(_: Collection[Place], __: float) -> None:
+    """Hear of no look that failed."""
+
 
 class KafkaBacklog:
     """What is left of some topics, for the group that a consumer is a member of."""
@@ -35,38 +42,43 @@ class KafkaBacklog:
     def __init__(self, consumer: AIOKafkaConsumer, group: str, topics: Collection[str]) -> None:
         self._consumer, self._group, self._topics = consumer, group, topics
 
-    async def watch(self, *hearers: Hear) -> None:
+    async def watch(self, *hearers: Hear, miss: Miss = _nobody) -> None:
         """Look every now and then, for ever; what the brokers do not tell now is asked for the next time."""
+        tell = log.warning
         while True:
-            if seen := await self._glance():
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    seen = await self.look()
+            except (errors.KafkaError, TimeoutError) as error:
+                tell("backlog.not_seen", reason=repr(error))
+                tell = log.debug  # the first in a row is enough
+                miss(self._places(), _ahead())
+            else:
+                tell = log.warning
                 for hear in hearers:
                     hear(seen)
             await asyncio.sleep(LOOK_EVERY)
-
-    async def _glance(self) -> Look | None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await self.look()
-        except (errors.KafkaError, TimeoutError) as error:
-            log.debug("backlog.not_seen", reason=repr(error))
-        return None
 
     async def look(self) -> Look:
         """Look once. Positions are asked for first: so nobody who has something to do is taken for idle."""
         client: AIOKafkaClient = self._consumer._client  # noqa: SLF001 (its connections are all we need)
         began = asyncio.get_running_loop().time()
-        places = [TopicPartition(topic, index) for topic in self._topics for index in self._indexes(topic)]
+        places = self._places()
+        if not places:
+            raise errors.UnknownTopicOrPartitionError(*self._topics)  # a look without one would call the group idle
         commits = await committed(client, self._group, places)
         members = await _told(self._members(client))
         starts = await self._consumer.beginning_offsets(places)
         ends = await self._consumer.end_offsets(places)
         found = parts(commits, {place: Log(starts[place], ends[place]) for place in places})
-        return Look(began, found, members, ahead=time.time() - asyncio.get_running_loop().time())
+        return Look(began, found, members, ahead=_ahead())
 
-    def _indexes(self, topic: str) -> Collection[int]:
-        if not (found := self._consumer.partitions_for_topic(topic)):
-            raise errors.UnknownTopicOrPartitionError(topic)  # and a look without it would call the group idle
-        return sorted(found)
+    def _places(self) -> list[TopicPartition]:
+        """List all partitions, also those without a leader; none as long as one of the topics is not known."""
+        found = [(topic, self._consumer.partitions_for_topic(topic)) for topic in self._topics]
+        if not all(indexes for _, indexes in found):
+            return []
+        return [TopicPartition(topic, index) for topic, indexes in found for index in sorted(indexes)]
 
     async def _members(self, client: AIOKafkaClient) -> int:
         """Count the members of the group, as its coordinator knows them."""
@@ -75,6 +87,10 @@ class KafkaBacklog:
         if code:
             raise errors.for_code(code)(self._group)
         return len(members)
+
+
+def _ahead() -> float:
+    return time.time() - asyncio.get_running_loop().time()
 
 
 async def _told(asking: Awaitable[int]) -> int | None:
