@@ -26,14 +26,15 @@ class Division:
     def see(self, look: Look) -> None:
         """Take in a look at all partitions of the group."""
         self._group, self._ahead = look.parts.keys(), look.ahead
-        self._divide({place: max(part.left, int(part.busy)) for place, part in look.parts.items()})
+        records = {place: max(part.left, int(part.busy)) for place, part in look.parts.items()}
+        self._divide(records, now() - look.taken_at)
 
     def miss(self, group: Collection[Place], ahead: float) -> None:
         """Hear that a look failed: the partitions of the group, where they are known, and the clock on the wall."""
         self._group, self._ahead = group or self._group, ahead
         self._divide()
 
-    def _divide(self, look: Mapping[Place, int] | None = None) -> None:
+    def _divide(self, look: Mapping[Place, int] | None = None, age: float = 0.0) -> None:
         mine = {(each.topic, each.index): records for each, records in self._tenures.unfinished().items()}
         for quota in self.quotas.values():
-            quota.share.see(now(), mine, self._group, look, self._ahead)
+            quota.share.see(now(), mine, self._group, look, self._ahead, age)

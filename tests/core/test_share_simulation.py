@@ -14,7 +14,7 @@ from itertools import count
 import pytest
 
 from entity_stream.core.quota import Operation, Quota, Rate
-from entity_stream.core.share import LAG, LOOK_EVERY, Place
+from entity_stream.core.share import FRESH, LAG, LOOK_EVERY, Place
 
 SKEW = 0.003
 """Seconds by which the clocks of two replicas may differ either way."""
@@ -51,6 +51,7 @@ class World:
         self.backlog: Backlog = dict.fromkeys(places, 0.0)
         self.replicas = [Replica([rate], self.dice) for _ in range(replicas)]
         self.calls: list[float] = []
+        self.slow = 0.2  # seconds that a look may take
         self.time = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
@@ -91,18 +92,20 @@ class World:
         self._want(replica)
 
     def _look(self, replica: Replica) -> None:
-        """Look at the group, as the brokers have it a moment later or earlier."""
-        if not replica.blind:
-            self._see(replica, {place: round(records) for place, records in self.backlog.items()})
-        else:
-            self._see(replica, None)
-        self._want(replica)
+        """Look at the group, as the brokers have it now, and learn it a moment later."""
+        look = None if replica.blind else {place: round(records) for place, records in self.backlog.items()}
+        took = self.dice.uniform(self.slow / 2, self.slow)
+        self.at(self.time + took, partial(self._hear, replica, look, took))
         self.at(self.time + LOOK_EVERY + self.dice.uniform(0, 1.0), lambda: self._look(replica))
 
-    def _see(self, replica: Replica, look: dict[Place, int] | None) -> None:
+    def _hear(self, replica: Replica, look: dict[Place, int] | None, age: float) -> None:
+        self._see(replica, look, age)
+        self._want(replica)
+
+    def _see(self, replica: Replica, look: dict[Place, int] | None, age: float = 0.0) -> None:
         own = {place: round(self.backlog[place]) for place in replica.mine}
         ahead = 1.7e9 + replica.skew - replica.began
-        replica.quota.share.see(replica.now(self.time), own, self.places, look, ahead)
+        replica.quota.share.see(replica.now(self.time), own, self.places, look, ahead, age)
 
     def _want(self, replica: Replica) -> None:
         """Have a replica with work ask for its turn."""
@@ -236,6 +239,17 @@ def test_who_cannot_look_keeps_to_what_is_surely_his(seed: int) -> None:
     world.run(90.0)
     assert all(world.backlog[place] < before[place] for place in blind.mine)
     world.at(100.0, lambda: setattr(blind, "blind", False))
+    assert world.run(150.0).keeps()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_look_that_took_long_is_none(seed: int) -> None:
+    """Where brokers answer after some seconds, nobody borrows by what was true before lenders had work again."""
+    world = World(2, topic("in", 12), QUICK, seed)
+    world.fill(world.places[:1], MUCH)
+    world.at(50.0, lambda: setattr(world, "slow", 6 * FRESH))
+    world.at(60.0, lambda: world.fill(world.places[1:], 1_000))
+    assert world.run(40.0).used(WARM, 40.0) >= 0.95
     assert world.run(150.0).keeps()
 
 

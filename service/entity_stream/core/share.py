@@ -15,6 +15,9 @@ LAG = 5.0
 """Seconds by which two replicas may differ in when they learn a thing: a look, and then some. Whoever has had no look
 for that long knows nothing of the others any more."""
 
+FRESH = LAG - LOOK_EVERY
+"""Seconds that a look may take: what happens just after one has begun must be seen by the next within LAG."""
+
 HELD = 5.0
 """Seconds without work after which a partition may come to be thought idle by some; all do 2 * LAG later."""
 
@@ -96,17 +99,19 @@ class Share:
         all_: Collection[Place],
         look: Mapping[Place, int] | None = None,
         ahead: float = 0.0,
+        age: float = 0.0,
     ) -> None:
         """Take in what has changed: ours with the records that we have begun, all there are, and a look at these.
 
         A look tells the unfinished records of each partition of the group: 0 where nothing is in flight either. Where
-        none could be had it is None. `ahead` is what the clock on the wall shows less `now`.
+        none could be had it is None. It was begun `age` seconds ago; one that is not FRESH is none. `ahead` is what
+        the clock on the wall shows less `now`.
         """
         self.ahead = ahead
         self._divide(now, all_)
         self._own(now, mine)
-        if look is not None:
-            self._looked = now
+        if look is not None and age <= FRESH:
+            self._looked = now - age
             self._learn(now, {place: max(records, mine.get(place, 0)) for place, records in look.items()})
         elif self._looked > -math.inf:
             self._learn(now, mine if self._blind(now) else {place: each for place, each in mine.items() if each})

@@ -15,15 +15,11 @@ from aiokafka.protocol.admin import DescribeGroupsRequest
 
 from entity_stream.core.backlog import Look, Place, parts
 from entity_stream.core.inspection import Log
+from entity_stream.core.share import FRESH, LOOK_EVERY
 from entity_stream.edges.journals import committed, leader
+from entity_stream.moments import now
 
 log = structlog.get_logger("entity_stream.kafka")
-
-LOOK_EVERY = 3.0
-"""Seconds between two looks."""
-
-PATIENCE = 10.0
-"""Seconds that one look may take: one that is older tells nothing."""
 
 Hear = Callable[[Look], None]
 """Is given each look, at once."""
@@ -46,8 +42,9 @@ class KafkaBacklog:
         """Look every now and then, for ever; what the brokers do not tell now is asked for the next time."""
         tell = log.warning
         while True:
+            began = now()
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(FRESH):
                     seen = await self.look()
             except (errors.KafkaError, TimeoutError) as error:
                 tell("backlog.not_seen", reason=repr(error))
@@ -57,12 +54,12 @@ class KafkaBacklog:
                 tell = log.warning
                 for hear in hearers:
                     hear(seen)
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(began + LOOK_EVERY - now())
 
     async def look(self) -> Look:
         """Look once. Positions are asked for first: so nobody who has something to do is taken for idle."""
         client: AIOKafkaClient = self._consumer._client  # noqa: SLF001 (its connections are all we need)
-        began = asyncio.get_running_loop().time()
+        began = now()
         places = self._places()
         if not places:
             raise errors.UnknownTopicOrPartitionError(*self._topics)  # a look without one would call the group idle
@@ -90,7 +87,7 @@ class KafkaBacklog:
 
 
 def _ahead() -> float:
-    return time.time() - asyncio.get_running_loop().time()
+    return time.time() - now()
 
 
 async def _told(asking: Awaitable[int]) -> int | None:
