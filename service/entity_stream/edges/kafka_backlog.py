@@ -17,7 +17,6 @@ from entity_stream.core.backlog import Look, Place, parts
 from entity_stream.core.inspection import Log
 from entity_stream.core.share import FRESH, LOOK_EVERY
 from entity_stream.edges.journals import committed, leader
-from entity_stream.moments import now
 
 log = structlog.get_logger("entity_stream.kafka")
 
@@ -42,7 +41,7 @@ class KafkaBacklog:
         """Look every now and then, for ever; what the brokers do not tell now is asked for the next time."""
         tell = log.warning
         while True:
-            began = now()
+            began = _now()
             try:
                 async with asyncio.timeout(FRESH):
                     seen = await self.look()
@@ -54,12 +53,12 @@ class KafkaBacklog:
                 tell = log.warning
                 for hear in hearers:
                     hear(seen)
-            await asyncio.sleep(began + LOOK_EVERY - now())
+            await asyncio.sleep(began + LOOK_EVERY - _now())
 
     async def look(self) -> Look:
         """Look once. Positions are asked for first: so nobody who has something to do is taken for idle."""
         client: AIOKafkaClient = self._consumer._client  # noqa: SLF001 (its connections are all we need)
-        began = now()
+        began = _now()
         places = self._places()
         if not places:
             raise errors.UnknownTopicOrPartitionError(*self._topics)  # a look without one would call the group idle
@@ -86,8 +85,12 @@ class KafkaBacklog:
         return len(members)
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _ahead() -> float:
-    return time.time() - now()
+    return time.time() - _now()
 
 
 async def _told(asking: Awaitable[int]) -> int | None:
