@@ -158,6 +158,7 @@ NAMED: dict[str, Callable[[], list[str]]] = {
     "no work": lambda: looked(IDLE),
     "an open transaction upstream": lambda: looked(IDLE, edge=an_edge(unread=range(7, 7))),
     "a throttle": lambda: looked(health(frozen={Operation.POLL: 3.0})),
+    "a slot after a 429": lambda: looked(health(slowed={Operation.SUBMIT: True}, load=1.0)),
     "a slot of our share": lambda: looked(health(share=0.1, load=1.0)),
     "a breaker": lambda: looked(health(shut={Operation.POLL: "HTTP 503"})),
     "a park": lambda: looked(replace(VITALS, parked="HTTP 401")),
@@ -175,6 +176,8 @@ UNNAMED: dict[str, Callable[[], list[str]]] = {
     "a job that nobody polls": lambda: looked(replace(VITALS, in_flight=1)),
     "a slot of a quota that is all ours": lambda: looked(health(load=1.0)),
     "a throttle that is over": lambda: looked(health(frozen={Operation.POLL: 0.0})),
+    "a 429 that slows nobody who waits": lambda: looked(health(slowed={Operation.SUBMIT: True}, load=0.5)),
+    "a 429 that is long ago": lambda: looked(health(slowed={Operation.SUBMIT: False}, load=1.0)),
 }
 
 

@@ -136,4 +136,6 @@ def _held_up(name: str, health: Health) -> Iterator[str]:
     if health.share < 1.0 and health.load == 1.0:
         yield f"waiting: {name}: for a slot of our share of the quota"
     yield from (f"throttled: {name}: {operation}" for operation, seconds in health.frozen.items() if seconds)
+    if health.load == 1.0:
+        yield from (f"slowed after 429: {name}: {operation}" for operation, slowed in health.slowed.items() if slowed)
     yield from (f"spared: {name}: {operation}: {cause}" for operation, cause in health.shut.items() if cause)

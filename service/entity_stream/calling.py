@@ -140,6 +140,10 @@ class Calls:
         """Seconds until each operation may be called again."""
         return {operation: self._quota.frozen(operation, now()) for operation in Operation}
 
+    def slowed(self) -> dict[Operation, bool]:
+        """Tell whether each operation is called more slowly than its slots allow, since a 429."""
+        return {operation: self._quota.slowed(operation, now()) for operation in Operation}
+
     def load(self) -> float:
         """Tell what part of its quota is used, from 0 to 1; it is 1 also while the endpoint keeps everybody away."""
         away = self.parked or any(self.frozen().values()) or any(self.shut().values())

@@ -76,6 +76,8 @@ class Health(Struct, frozen=True):
     """Which part of the calls that we may make was made of late: 1 while any waits for its slot."""
     share: float = 1.0
     """Which part of the quota is ours now, for the partitions that we own or that others lend us."""
+    slowed: dict[Operation, bool] = {}
+    """Whether an operation is called more slowly than its slots allow, since a 429."""
 
 
 class Vitals(Struct, frozen=True):

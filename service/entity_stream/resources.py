@@ -169,6 +169,7 @@ def _health(some: Sequence[tuple[Target, Calls]]) -> Health:
         in_flight=sum(calls.in_flight for _, calls in some),
         parked=next((_told(target, calls.parked) for target, calls in some if calls.parked), None),
         frozen=some[0][1].frozen(),  # the quota is the same
+        slowed=some[0][1].slowed(),
         shut={each: next(_causes(some, each), None) for each in Operation},
         rates=some[0][1].rates(),
         load=some[0][1].asked(),

@@ -1,5 +1,7 @@
 """After a 429 the rate follows what the API takes, down and up again, and each burst of 429s is one event."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +63,74 @@ def test_who_takes_a_third_of_a_minute_leaves_us_the_rest(kind: str) -> None:
     drive.run(1_800.0)
     assert drive.used(120.0, 1_800.0, 400 / 60) >= 0.7
     assert len(drive.refused) < 0.01 * len(drive.taken)
+
+
+@pytest.mark.parametrize(("calls", "seconds"), [(20, 60.0), (1_000, 86_400.0)])
+def test_a_quota_of_few_calls_is_followed_too(calls: int, seconds: float) -> None:
+    """Half of what is configured is found and used, though half a minute holds few slots or none."""
+    slot = seconds / calls
+    drive = Drive(Quota([Rate(calls, seconds)]), [Limit("tokenBucket", 5, 10 * slot)])
+    for _ in range(4):
+        drive.call()
+    drive.run(400 * slot)
+    assert drive.used(40 * slot, 400 * slot, 0.5 / slot) >= 0.95
+    assert len(drive.refused) < 0.2 * (len(drive.refused) + len(drive.taken))
+
+
+def after_a_stray(rate: Rate, before: float, seconds: float) -> tuple[float, float]:
+    """Have one 429 after so long, of a second; return the longest gap after it, in slots, and the part that is used."""
+    drive = Drive(Quota([rate]), [])
+    drive.call()
+    drive.at(before, lambda: drive.quota.freeze(SUBMIT, drive.begin + before, drive.begin + before + 1.0))
+    drive.run(before + 1 + seconds)
+    per_second = rate.calls / rate.seconds
+    taken = [before + 1.0, *(time for time in drive.taken if time > before + 1.0)]
+    gap = max(late - early for early, late in pairwise(taken))
+    return gap * per_second, drive.used(before + 1, before + 1 + seconds, per_second)
+
+
+@pytest.mark.parametrize("rate", [Rate(20, 60.0), Rate(1_000, 60.0), Rate(2_000, 7_200.0), Rate(1_000, 86_400.0)])
+def test_a_stray_429_after_calls_at_the_rate_costs_its_freeze_only(rate: Rate) -> None:
+    """What the API took is known, however short the time: of the hundred slots after it nine in ten are used."""
+    slot = rate.seconds / rate.calls
+    gap, used = after_a_stray(rate, max(5.0, 3.5 * slot), max(60.0, 100 * slot))
+    assert gap <= 2
+    assert used >= 0.9
+
+
+@pytest.mark.parametrize("rate", [Rate(20, 60.0), Rate(1_000, 60.0), Rate(10_000, 3_600.0), Rate(1_000, 86_400.0)])
+def test_a_stray_429_at_the_very_first_call_is_over_within_a_minute_or_some_slots(rate: Rate) -> None:
+    """Nothing is known of the API then: slots come nearer as the rate grows, and no long window is waited for."""
+    slot = rate.seconds / rate.calls
+    horizon = max(120.0, 40 * slot)
+    gap, used = after_a_stray(rate, 0.01, horizon)
+    assert gap * slot <= max(4.0, 4 * slot)
+    assert used >= 0.7
+
+
+@given(st.floats(0.0, 2.0), st.integers(1, 40), st.floats(0.5, 100.0))
+def test_a_slot_comes_when_the_rate_of_its_moment_says(idle: float, taken: int, most: float) -> None:
+    """Whenever it is asked for, the next slot is as long after the last as the rate there says."""
+    throttle = Throttle(1.0)
+    for n in range(taken):
+        throttle.take(n / taken, most)
+    throttle.refuse(1.0, 2.0)
+    throttle.take(2.0, most)
+    due = throttle.slot(0, 2.0, most)
+    assert throttle.slot(0, min(due, 2.0 + idle * 0.9), most) == pytest.approx(due)
+    if due < 2.0 + GROW:
+        assert (due - 2.0) * throttle.rate(due, most) == pytest.approx(1.0)
+
+
+def test_while_the_rate_grows_back_the_quota_says_that_it_is_slowed() -> None:
+    """From the 429 on until it is as fast as configured; the other operation is not slowed."""
+    quota = Quota([Rate(50, 1.0)])
+    assert not quota.slowed(SUBMIT, 0.0)
+    quota.freeze(SUBMIT, 0.0, 1.0)
+    assert quota.slowed(SUBMIT, 0.5)
+    assert quota.slowed(SUBMIT, 1.0 + 0.9 * GROW)
+    assert not quota.slowed(POLL, 1.0 + 0.9 * GROW)
+    assert not quota.slowed(SUBMIT, 1.0 + GROW)
 
 
 def test_asleep_it_holds_nobody() -> None:

@@ -22,6 +22,10 @@ EDGE = 1e-6
 LEAST_PART = 1e-3
 """The part of the slots that counts as ours for the throttle, when we have none and so make no call."""
 
+ENOUGH, ENOUGH_SLOTS = 30.0, 20
+"""Seconds, or slots if these last longer, of a window that the throttle goes by at the most: one 429 costs no day. With
+fewer, a token bucket that others use, too, is tried too often: more than one call in a hundred gets a 429."""
+
 
 class Operation(StrEnum):
     """What the API throttles apart."""
@@ -132,6 +136,12 @@ class Quota:
         """Seconds until the operation may be called again."""
         return max(0.0, self._throttles[operation].until - now)
 
+    def slowed(self, operation: Operation, now: float) -> bool:
+        """Tell whether the operation is called more slowly than its slots allow, since a 429 that is not long ago."""
+        throttle = self._throttles[operation]
+        throttle.rate(now, self._most(operation, now))
+        return throttle.awake
+
     def soonest(self, operation: Operation, now: float) -> float:
         """Seconds until the operation may be called by one who comes now."""
         wait = self.wait(operation, ticket := self.enter(), now)
@@ -159,6 +169,9 @@ class Quota:
 
 
 def _window(rates: Sequence[Rate], operation: Operation) -> float:
-    """Tell the seconds of the window that binds an operation."""
+    """Tell the seconds that the throttle of an operation goes by: the window that binds, or what is enough of it."""
     binding = [rate for rate in rates if operation in rate.operations]
-    return max(binding, key=lambda rate: rate.seconds / rate.calls).seconds if binding else 1.0
+    if not binding:
+        return 1.0
+    rate = max(binding, key=lambda rate: rate.seconds / rate.calls)
+    return min(rate.seconds, max(ENOUGH, ENOUGH_SLOTS * rate.seconds / rate.calls))
