@@ -122,7 +122,7 @@ async def test_when_all_refuse_that_is_told_with_their_names() -> None:
 
 @pytest.mark.asyncio
 async def test_a_throttled_one_is_not_waited_for() -> None:
-    """Whoever says to come back later is asked then; meanwhile all goes elsewhere."""
+    """Whoever says to come back later is asked then, more slowly, and shows that; meanwhile all goes elsewhere."""
     world = several(Log(plain(4_000)), [CALM, CALM])
     asked: list[float] = []
 
@@ -135,6 +135,9 @@ async def test_a_throttled_one_is_not_waited_for() -> None:
     assert documents(at(world, "east")) == 4_000
     assert now() < 4_000 / 25 / PLAN.window * 2.5 + 10
     assert len(asked) <= (now() / 20 + 1) * PLAN.window
+    slowed = {name: health.slowed for name, health in world.line.vitals().resources.items()}
+    assert slowed["west"] == {Operation.SUBMIT: True, Operation.POLL: False}
+    assert not any(slowed["east"].values())
     world.assert_whole()
 
 
