@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entity_stream.core.share import HELD, LAG, Place, Share
+from entity_stream.core.share import HANDOVER, HELD, LAG, Place, Share
 
 LONG = 1_000.0
 """Seconds after which whatever was seen is known to all."""
@@ -87,17 +87,17 @@ def test_a_life_that_begins_with_all_partitions_waits_for_nobody() -> None:
 
 
 def test_a_share_shrinks_at_once_and_grows_later() -> None:
-    """What is gained counts after LAG; what is lost never again; what comes back soon, as if it had never gone."""
+    """What is gained counts after HANDOVER; what is lost never again; what comes back soon, as if it had never gone."""
     ring = [("in", index) for index in range(4)]
     share = Share()
     share.see(0.0, {ring[0]: 0, ring[1]: 0}, ring)
-    assert share.part(LAG - 0.1) == 0.0
-    assert share.part(LAG + 1.0) == 0.5
+    assert share.part(HANDOVER - 0.1) == 0.0
+    assert share.part(HANDOVER + 1.0) == 0.5
     share.see(10.0, {ring[0]: 0, ring[2]: 0}, ring)
     assert [n for n in range(4) if share.ours(n, 10.0)] == [0]
     share.see(11.0, {ring[0]: 0, ring[1]: 0, ring[2]: 0}, ring)
-    assert share.part(11.5) == 0.5
-    assert share.part(10.0 + LAG + 1.1) == 0.75
+    assert share.part(11.4) == 0.5
+    assert share.part(11.0 + HANDOVER + 1.0) == 0.75
 
 
 def test_new_partitions_stop_everybody_for_a_moment() -> None:

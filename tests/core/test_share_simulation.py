@@ -14,7 +14,7 @@ from itertools import count
 import pytest
 
 from entity_stream.core.quota import Operation, Quota, Rate
-from entity_stream.core.share import FRESH, LAG, LOOK_EVERY, Place
+from entity_stream.core.share import FRESH, HANDOVER, LAG, LOOK_EVERY, Place
 
 SKEW = 0.003
 """Seconds by which the clocks of two replicas may differ either way."""
@@ -210,7 +210,7 @@ def test_partitions_that_move_take_their_slots_with_them(rate: Rate, seed: int) 
     world = World(20, topic("in", 24), rate, seed)
     world.fill(world.places, MUCH)
     for number, members in enumerate([2, 12, 1, 20, 5, 1, 3]):
-        world.at(30.0 + 30 * number, partial(world.assign, members, late=LAG - 1.0))
+        world.at(30.0 + 30 * number, partial(world.assign, members, late=HANDOVER - 0.1))
     world.run(300.0)
     assert world.keeps()
     assert world.used(230.0, 300.0) >= 0.95
@@ -263,7 +263,7 @@ def test_in_any_world_the_quota_is_kept(seed: int) -> None:
         world.at(dice.uniform(0, 200), partial(world.fill, some, much))
     for moment in dice.sample(range(20, 200, 12), 3):
         members = dice.randint(1, len(world.replicas))
-        world.at(moment, partial(world.assign, members, late=LAG - 1.0))
+        world.at(moment, partial(world.assign, members, late=HANDOVER - 0.1))
     unlucky = dice.choice(world.replicas)
     world.at(dice.uniform(0, 100), lambda: setattr(unlucky, "blind", True))
     assert world.run(250.0).keeps()

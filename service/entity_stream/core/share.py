@@ -18,6 +18,10 @@ for that long knows nothing of the others any more."""
 FRESH = LAG - LOOK_EVERY
 """Seconds that a look may take: what happens just after one has begun must be seen by the next within LAG."""
 
+HANDOVER = 0.5
+"""Seconds until the slots of a partition that we were given are ours. Whoever had it has let it go before that, or has
+not been heard of for a session."""
+
 HELD = 5.0
 """Seconds without work after which a partition may come to be thought idle by some; all do 2 * LAG later."""
 
@@ -42,9 +46,9 @@ class _Known:
     __slots__ = ("_busy", "_idle", "_plenty", "_since", "_turned", "_worked")
 
     def __init__(self, records: int, now: float) -> None:
-        """Hear of it for the first time: what others have known for long may be news to us."""
+        """Hear of it for the first time: who has work has likely had it for long; of the others nothing is known."""
         self._busy = bool(records)
-        self._since = now  # since when it is busy, or is not
+        self._since = now - LAG if records else now  # since when it is busy, or is not
         self._idle = now - HELD  # since when it has had no spell of work that nobody can have missed
         self._worked = now - HELD  # when it was last seen at work, if but for a moment
         self._plenty = False
@@ -144,7 +148,7 @@ class Share:
         self._lost = {place: (at, since) for place, (at, since) in self._lost.items() if now - at < LAG}
         for place in mine:
             if place not in self._gained:
-                _, self._gained[place] = self._lost.pop(place, (now, now + LAG))
+                _, self._gained[place] = self._lost.pop(place, (now, now + HANDOVER))
 
     def alone(self, now: float) -> bool:
         """Tell whether every slot is ours."""
