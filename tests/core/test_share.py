@@ -1,5 +1,6 @@
 """Of slots and partitions: each slot has one owner, and nobody waits for his turn longer than he must."""
 
+import timeit
 from itertools import pairwise
 
 import pytest
@@ -67,6 +68,18 @@ def test_borrowers_are_served_alike() -> None:
     slots = [sum(share.ours(number, LONG) for number in range(24 * 40)) for share in parts]
     assert sum(slots) == 24 * 40
     assert min(slots) >= 0.5 * max(slots)
+
+
+@pytest.mark.parametrize("needy", [0, 1, 300])
+def test_the_cost_of_a_slot_does_not_grow_with_the_partitions(needy: int) -> None:
+    """Whose slot it is takes about as long to tell with six hundred partitions as with sixty, whoever has work."""
+
+    def cost(size: int) -> float:
+        ring = [("in", index) for index in range(size)]
+        share = settled(ring[: size // 2], ring, {place: 10**6 * (place[1] < needy * size / 600) for place in ring})
+        return min(timeit.repeat(lambda: [share.ours(number, LONG) for number in range(600)], number=1))
+
+    assert cost(600) < 4 * cost(60)
 
 
 def test_who_was_told_nothing_has_every_slot() -> None:

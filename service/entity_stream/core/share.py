@@ -6,7 +6,7 @@ differs by some seconds: whoever *may* have a slot by anybody's view must be us,
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 LOOK_EVERY = 3.0
 """Seconds between two looks at the whole group."""
@@ -93,6 +93,7 @@ class Share:
         self._gained: dict[Place, float] = {}  # ours, and from when on they count
         self._lost: dict[Place, tuple[float, float]] = {}  # when we lost them, and from when on they counted
         self._known: dict[Place, _Known] = {}
+        self._needy: tuple[int, ...] = ()  # where in the ring those are that may borrow, and maybe some that did
         self._looked = -math.inf
         self._parted = -math.inf, 0.0  # when our part was counted last, and what it was
 
@@ -119,6 +120,7 @@ class Share:
             self._learn(now, {place: max(records, mine.get(place, 0)) for place, records in look.items()})
         elif self._looked > -math.inf:
             self._learn(now, mine if self._blind(now) else {place: each for place, each in mine.items() if each})
+        self._needy = tuple(rank for rank, place in enumerate(self._ring) if self._may_borrow(place, now))
 
     def _learn(self, now: float, records: Mapping[Place, int]) -> None:
         least = self._least / max(1, len(self._ring))
@@ -184,11 +186,23 @@ class Share:
         if not known.lends(now):
             yield home
         stride = self._strides[number // size % len(self._strides)]
-        for step in range(1, size):
-            place = self._ring[(number + step * stride) % size]
-            other = self._known.get(place)
-            if other is None or other.may_borrow(now):
+        for place in self._around(number, stride):
+            if self._may_borrow(place, now):
                 yield place
+            other = self._known.get(place)
             if other is not None and other.borrows(now):
                 return
         yield home
+
+    def _may_borrow(self, place: Place, now: float) -> bool:
+        known = self._known.get(place)
+        return known is None or known.may_borrow(now)
+
+    def _around(self, number: int, stride: int) -> Iterable[Place]:
+        """Go round the ring, from behind the home of a slot; only to the needy, where it is long between these."""
+        size = len(self._ring)
+        if len(self._needy) ** 2 > size:
+            return (self._ring[(number + step * stride) % size] for step in range(1, size))
+        steps = pow(stride, -1, size)  # from each partition to its neighbour
+        away = sorted((rank - number) * steps % size for rank in self._needy)
+        return (self._ring[(number + step * stride) % size] for step in away if step)
