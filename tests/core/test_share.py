@@ -108,9 +108,9 @@ def test_a_share_shrinks_at_once_and_grows_later() -> None:
     assert share.part(HANDOVER + 1.0) == 0.5
     share.see(10.0, {ring[0]: 0, ring[2]: 0}, ring)
     assert [n for n in range(4) if share.ours(n, 10.0)] == [0]
-    share.see(11.0, {ring[0]: 0, ring[1]: 0, ring[2]: 0}, ring)
-    assert share.part(11.4) == 0.5
-    assert share.part(11.0 + HANDOVER + 1.0) == 0.75
+    share.see(10.2, {ring[0]: 0, ring[1]: 0, ring[2]: 0}, ring)
+    assert share.part(10.3) == 0.5
+    assert share.part(10.3 + HANDOVER + 1.0) == 0.75
 
 
 def test_new_partitions_stop_everybody_for_a_moment() -> None:
