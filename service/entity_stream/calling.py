@@ -124,30 +124,11 @@ class Calls:
         """Why the endpoint refuses whatever is asked of it, if it does."""
         return self._doubt or next(iter(self._parked.values()), None)
 
-    def rates(self) -> dict[Operation, float]:
-        """Tell how many calls a second we may make of each operation."""
-        return {operation: self._quota.rate(operation, now()) for operation in Operation}
-
-    def asked(self) -> float:
-        """Tell which part of the calls we may make was made of late, from 0 to 1: 1 while any waits for its slot."""
-        return self._quota.load(now())
-
-    def share(self) -> float:
-        """Tell which part of the quota is ours, from 0 to 1."""
-        return self._quota.share.part(now())
-
-    def frozen(self) -> dict[Operation, float]:
-        """Seconds until each operation may be called again."""
-        return {operation: self._quota.frozen(operation, now()) for operation in Operation}
-
-    def slowed(self) -> dict[Operation, bool]:
-        """Tell whether each operation is called more slowly than its slots allow, since a 429."""
-        return {operation: self._quota.slowed(operation, now()) for operation in Operation}
-
     def load(self) -> float:
         """Tell what part of its quota is used, from 0 to 1; it is 1 also while the endpoint keeps everybody away."""
-        away = self.parked or any(self.frozen().values()) or any(self.shut().values())
-        return 1.0 if away else self.asked()
+        frozen = any(self._quota.frozen(operation, now()) for operation in Operation)
+        away = self.parked or frozen or any(self.shut().values())
+        return 1.0 if away else self._quota.load(now())
 
     def shut(self) -> dict[Operation, str | None]:
         """Why each operation is tried by one caller at a time only, if it is."""

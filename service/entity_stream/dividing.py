@@ -6,8 +6,8 @@ What becomes ours, and what ceases to be, is known at once; what others have to 
 from collections.abc import Collection, Mapping
 
 from entity_stream.core.backlog import Look
+from entity_stream.core.model import Place
 from entity_stream.core.quota import Quota
-from entity_stream.core.share import Place
 from entity_stream.moments import now
 from entity_stream.tenures import Tenures
 

@@ -14,9 +14,9 @@ last commit, asks for the jobs that are in flight, and submits the rest.
 import asyncio
 from collections.abc import Collection, Mapping
 
-from entity_stream.core.backlog import Look, Place
+from entity_stream.core.backlog import Look
 from entity_stream.core.forecast import Forecast, Strain, Trend
-from entity_stream.core.model import Batch, Job, Partition, Reason, Rejected, Target
+from entity_stream.core.model import Batch, Job, Partition, Place, Reason, Rejected, Target
 from entity_stream.core.trial import Left, by_route, merged, trial
 from entity_stream.core.verdict import Again, Done, Halve, Judged
 from entity_stream.doubt import Doubt

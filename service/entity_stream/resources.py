@@ -8,14 +8,15 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from entity_stream.calling import Calls, Elsewhere, Submitted
-from entity_stream.core.backlog import Look, Place
+from entity_stream.core.backlog import Look
 from entity_stream.core.choice import Offer, Turns
-from entity_stream.core.model import Batch, Job, Route, Target
+from entity_stream.core.model import Batch, Job, Place, Route, Target
 from entity_stream.core.quota import Operation, Quota
 from entity_stream.core.trial import Left
 from entity_stream.core.verdict import Again, Done, Judged
 from entity_stream.dividing import Division
 from entity_stream.doubt import Doubt
+from entity_stream.moments import now
 from entity_stream.plan import Health, Plan
 from entity_stream.ports import Language
 from entity_stream.tenures import Grant, Tenures
@@ -160,20 +161,20 @@ class Resources:
         of: dict[str, list[tuple[Target, Calls]]] = {}
         for target, calls in self._calls.items():
             of.setdefault(target.resource, []).append((target, calls))
-        return {name: _health(some) for name, some in of.items()}
+        return {name: _health(some, self._division.quotas[name]) for name, some in of.items()}
 
 
-def _health(some: Sequence[tuple[Target, Calls]]) -> Health:
-    """Put together how the routes of one resource are."""
+def _health(some: Sequence[tuple[Target, Calls]], quota: Quota) -> Health:
+    """Put together how the routes of one resource are, and the quota that they share."""
     return Health(
         in_flight=sum(calls.in_flight for _, calls in some),
         parked=next((_told(target, calls.parked) for target, calls in some if calls.parked), None),
-        frozen=some[0][1].frozen(),  # the quota is the same
-        slowed=some[0][1].slowed(),
+        frozen={each: quota.frozen(each, now()) for each in Operation},
+        slowed={each: quota.slowed(each, now()) for each in Operation},
         shut={each: next(_causes(some, each), None) for each in Operation},
-        rates=some[0][1].rates(),
-        load=some[0][1].asked(),
-        share=some[0][1].share(),
+        rates={each: quota.rate(each, now()) for each in Operation},
+        load=quota.load(now()),
+        share=quota.share.part(now()),
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from entity_stream.core.batching import Batcher, Limits, Load, Place, load
+from entity_stream.core.batching import Batcher, Limits, Load, Way, load
 from entity_stream.core.messages import decode
 from entity_stream.core.model import Batch, Document, Partition, Record, Route
 from entity_stream.core.wire.runtime import encode_submit
@@ -29,7 +29,7 @@ def document(
     return Document(record, str(offset), f"{partition.index}/{offset}", "x" * characters, route=route)
 
 
-def place_of(each: Document) -> Place:
+def place_of(each: Document) -> Way:
     return each.record.partition, each.route
 
 
@@ -45,7 +45,7 @@ class Stream(RuleBasedStateMachine):
         self.batcher = Batcher(LIMITS)
         self.now = 0.0
         self.offset = 0
-        self.waiting: dict[Place, list[tuple[Document, float]]] = {place: [] for place in product(PARTITIONS, ROUTES)}
+        self.waiting: dict[Way, list[tuple[Document, float]]] = {place: [] for place in product(PARTITIONS, ROUTES)}
 
     def leave(self, batch: Batch) -> None:
         """Take a batch out of what waits: each document once, of each partition the oldest first."""

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entity_stream.core.share import HANDOVER, HELD, LAG, Place, Share
+from entity_stream.core.model import Place
+from entity_stream.core.share import HANDOVER, HELD, LAG, Share
 
 LONG = 1_000.0
 """Seconds after which whatever was seen is known to all."""

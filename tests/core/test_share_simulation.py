@@ -13,8 +13,9 @@ from itertools import count
 
 import pytest
 
+from entity_stream.core.model import Place
 from entity_stream.core.quota import Operation, Quota, Rate
-from entity_stream.core.share import FRESH, HANDOVER, LAG, LOOK_EVERY, Place
+from entity_stream.core.share import FRESH, HANDOVER, LAG, LOOK_EVERY
 
 SKEW = 0.003
 """Seconds by which the clocks of two replicas may differ either way."""

@@ -8,7 +8,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, errors
 from structlog.testing import capture_logs
 
-from entity_stream.core.backlog import Look, Place
+from entity_stream.core.backlog import Look
+from entity_stream.core.model import Place
 from entity_stream.core.share import FRESH, LOOK_EVERY
 from entity_stream.edges.kafka_backlog import KafkaBacklog
 from tests import virtual_time

@@ -7,9 +7,9 @@ from bisect import bisect_left
 
 import pytest
 
-from entity_stream.core.backlog import Look, Part, Place
+from entity_stream.core.backlog import Look, Part
 from entity_stream.core.batching import Limits
-from entity_stream.core.model import Batch, Job, Partition, Record, Target
+from entity_stream.core.model import Batch, Job, Partition, Place, Record, Target
 from entity_stream.core.ordering import Order
 from entity_stream.core.quota import Rate
 from entity_stream.core.share import LAG, LOOK_EVERY

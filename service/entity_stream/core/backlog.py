@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from entity_stream.core.inspection import Commit, Log, understood
+from entity_stream.core.model import Place
 from entity_stream.core.progress import begin
-
-Place = tuple[str, int]
-"""A partition of a topic, whosever it is: the topic, and its number."""
 
 
 class Part(Struct, frozen=True):

@@ -49,7 +49,7 @@ def load(document: Document) -> Load:
     return Load(1, len(document.text), size)
 
 
-Place = tuple[Partition, Route | None]
+Way = tuple[Partition, Route | None]
 """Where a document comes from and where it is to go."""
 
 
@@ -73,7 +73,7 @@ class Batcher:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._open: dict[Place, _Open] = {}
+        self._open: dict[Way, _Open] = {}
 
     def add(self, document: Document, now: float) -> list[Batch]:
         """Take a document; return the batches that are full with it, or that had no room for it."""
@@ -112,10 +112,10 @@ class Batcher:
         for place in [each for each in self._open if each[0] in gone]:
             del self._open[place]
 
-    def _close(self, place: Place) -> Batch:
+    def _close(self, place: Way) -> Batch:
         return tuple(self._open.pop(place).documents)
 
-    def _top_up(self, batch: _Open, place: Place) -> None:
+    def _top_up(self, batch: _Open, place: Way) -> None:
         """Move documents from the front of another open batch as long as they fit, in their order."""
         other = self._open[place]
         moved = 0

@@ -15,6 +15,10 @@ class Partition(Struct, frozen=True, order=True):
     epoch: int = 0
 
 
+Place = tuple[str, int]
+"""A partition of a topic, whosever it is: the topic, and its number."""
+
+
 class Record(Struct, frozen=True, gc=False):
     """One Kafka message as it was read, and where it came from."""
 

@@ -155,7 +155,18 @@ class Slots:
 class Pace:
     """The calls that pass all of some windows."""
 
-    __slots__ = ("_at", "_level", "_quickest", "_share", "_slots", "_spacing", "_ways", "_windows", "per_second")
+    __slots__ = (
+        "_at",
+        "_level",
+        "_quickest",
+        "_recent",
+        "_share",
+        "_slots",
+        "_spacing",
+        "_ways",
+        "_windows",
+        "per_second",
+    )
 
     def __init__(self, windows: Sequence[tuple[int, float]], share: Share) -> None:
         """Take the calls and the seconds of each window."""
@@ -168,6 +179,7 @@ class Pace:
         self._ways: Spacing | Slots = self._spacing  # in use
         self.per_second = calls / span
         """Slots, those of others too."""
+        self._recent = max(RECENT, RECENT_SLOTS / self.per_second)
         self._level, self._at = 0.0, -math.inf
         self._quickest = 0.0  # seconds from a call to its answer; 0 until there is one
 
@@ -185,8 +197,7 @@ class Pace:
         self._ways.take(now)
         for window in self._windows:
             window.take(now)
-        recent = max(RECENT, RECENT_SLOTS / self.per_second)
-        self._level, self._at = self.load(now) + 1 / (recent * self.per_second), now
+        self._level, self._at = self.load(now) + 1 / (self._recent * self.per_second), now
 
     def hear(self, sent: float, now: float) -> None:
         """Hear that a call is answered: what it took longer than the quickest may have been its way there."""
@@ -197,5 +208,4 @@ class Pace:
 
     def load(self, now: float) -> float:
         """Tell which part of all slots was used of late, those of long ago counting less: about 0 to 1."""
-        recent = max(RECENT, RECENT_SLOTS / self.per_second)
-        return self._level * math.exp((self._at - now) / recent)
+        return self._level * math.exp((self._at - now) / self._recent)

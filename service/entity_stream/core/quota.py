@@ -138,9 +138,8 @@ class Quota:
 
     def slowed(self, operation: Operation, now: float) -> bool:
         """Tell whether the operation is called more slowly than its slots allow, since a 429 that is not long ago."""
-        throttle = self._throttles[operation]
-        throttle.rate(now, self._most(operation, now))
-        return throttle.awake
+        self.rate(operation, now)  # which may end it
+        return self._throttles[operation].awake
 
     def soonest(self, operation: Operation, now: float) -> float:
         """Seconds until the operation may be called by one who comes now."""

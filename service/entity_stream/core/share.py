@@ -8,6 +8,8 @@ differs by some seconds: whoever *may* have a slot by anybody's view must be us,
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from entity_stream.core.model import Place
+
 LOOK_EVERY = 3.0
 """Seconds between two looks at the whole group."""
 
@@ -32,9 +34,6 @@ PART_EVERY = 1.0
 """Seconds between two counts of our part."""
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-
-Place = tuple[str, int]
-"""A partition without its epoch: topic and index."""
 
 
 class _Known:

@@ -83,13 +83,13 @@ async def committed(
     """
     asked = None if places is None else _by_topic(places)
     answer = await client.send(await leader(client, group), OffsetFetchRequest(group, asked))
-    _raise_for(getattr(answer, "error_code", 0), group)
+    raise_for(getattr(answer, "error_code", 0), group)
     if answer.topics is None:  # as librdkafka's mock cluster answers who asks for all
         raise errors.IncompatibleBrokerVersion
     commits = {}
     for topic, partitions in answer.topics:
         for index, position, metadata, code in partitions:
-            _raise_for(code, group)
+            raise_for(code, group)
             if position != NOTHING:
                 commits[TopicPartition(topic, index)] = Commit(position, (metadata or "").encode())
     return commits
@@ -108,7 +108,8 @@ def _by_topic(places: Collection[TopicPartition]) -> list[tuple[str, list[int]]]
     return list(sorted_.items())
 
 
-def _raise_for(code: int, group: str) -> None:
+def raise_for(code: int, group: str) -> None:
+    """Raise what a broker's answer about a group says is wrong, if anything is."""
     if code:
         raise errors.for_code(code)(group)
 
@@ -132,9 +133,14 @@ async def _logs(connection: KafkaConnection, places: Collection[TopicPartition])
     )
     try:
         await reader.start()
-        starts, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
+        return await logs_of(reader, places)
     finally:
         await reader.stop()
+
+
+async def logs_of(reader: AIOKafkaConsumer, places: Collection[TopicPartition]) -> Mapping[TopicPartition, Log]:
+    """Ask by a reader's connections where logs begin, and where what it may read of them ends."""
+    starts, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
     return {place: Log(starts[place], ends[place]) for place in places}
 
 

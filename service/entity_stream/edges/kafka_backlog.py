@@ -13,10 +13,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
-from entity_stream.core.backlog import Look, Place, parts
-from entity_stream.core.inspection import Log
+from entity_stream.core.backlog import Look, parts
+from entity_stream.core.model import Place
 from entity_stream.core.share import FRESH, LOOK_EVERY
-from entity_stream.edges.journals import committed, leader
+from entity_stream.edges.journals import committed, leader, logs_of, raise_for
+from entity_stream.moments import now
 
 log = structlog.get_logger("entity_stream.kafka")
 
@@ -41,7 +42,7 @@ class KafkaBacklog:
         """Look every now and then, for ever; what the brokers do not tell now is asked for the next time."""
         tell = log.warning
         while True:
-            began = _now()
+            began = now()
             try:
                 async with asyncio.timeout(FRESH):
                     seen = await self.look()
@@ -53,20 +54,18 @@ class KafkaBacklog:
                 tell = log.warning
                 for hear in hearers:
                     hear(seen)
-            await asyncio.sleep(began + LOOK_EVERY - _now())
+            await asyncio.sleep(began + LOOK_EVERY - now())
 
     async def look(self) -> Look:
         """Look once. Positions are asked for first: so nobody who has something to do is taken for idle."""
         client: AIOKafkaClient = self._consumer._client  # noqa: SLF001 (its connections are all we need)
-        began = _now()
+        began = now()
         places = self._places()
         if not places:
             raise errors.UnknownTopicOrPartitionError(*self._topics)  # a look without one would call the group idle
         commits = await committed(client, self._group, places)
         members = await _told(self._members(client))
-        starts = await self._consumer.beginning_offsets(places)
-        ends = await self._consumer.end_offsets(places)
-        found = parts(commits, {place: Log(starts[place], ends[place]) for place in places})
+        found = parts(commits, await logs_of(self._consumer, places))
         return Look(began, found, members, ahead=_ahead())
 
     def _places(self) -> list[TopicPartition]:
@@ -80,17 +79,12 @@ class KafkaBacklog:
         """Count the members of the group, as its coordinator knows them."""
         answer = await client.send(await leader(client, self._group), DescribeGroupsRequest([self._group]))
         [(code, _, _, _, _, members, *_)] = answer.groups
-        if code:
-            raise errors.for_code(code)(self._group)
+        raise_for(code, self._group)
         return len(members)
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 def _ahead() -> float:
-    return time.time() - _now()
+    return time.time() - now()
 
 
 async def _told(asking: Awaitable[int]) -> int | None:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Collection
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
 
 from entity_stream.core.estimate import Reading, Stretch, Tally, Unpaid
-from entity_stream.core.inspection import Log
 from entity_stream.core.model import Partition, Record
 from entity_stream.edges.admin import require_topics
-from entity_stream.edges.journals import NOT_NOW, commits_of, no_answer, partitions_of
+from entity_stream.edges.journals import NOT_NOW, commits_of, logs_of, no_answer, partitions_of
 from entity_stream.edges.kafka_connection import client_options, refusal
 from entity_stream.plan import KafkaConnection, Plan
 
@@ -62,8 +61,8 @@ async def _left(
     client = reader._client  # noqa: SLF001 (its connections are all we need)
     places, _ = await partitions_of(client, [topic])
     commits = await commits_of(client, group, places)
-    starts, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
-    return {place: Unpaid(commits.get(place), Log(starts[place], ends[place]), resources) for place in sorted(places)}
+    logs = await logs_of(reader, places)
+    return {place: Unpaid(commits.get(place), logs[place], resources) for place in sorted(places)}
 
 
 class _Sampling:

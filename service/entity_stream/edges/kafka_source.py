@@ -16,6 +16,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
 
+from entity_stream import moments
 from entity_stream.core import journal
 from entity_stream.core.model import Partition, Record
 from entity_stream.core.progress import Begin, begin
@@ -250,7 +251,7 @@ class KafkaSource:
             await self._let_go(_Assignment(frozenset(self._consumer.assignment()), self._membership.standing))
 
     def _records(self, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord[Any, Any]]]) -> list[Record]:
-        now = asyncio.get_running_loop().time()
+        now = moments.now()
         records = [
             Record(name, r.offset, r.key, r.value, tuple(r.headers), r.timestamp, now)
             for tp, some in fetched.items()

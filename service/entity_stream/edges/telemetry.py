@@ -4,7 +4,6 @@ What happens is counted here, what is is asked from the running line whenever so
 README's table is checked against this file.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 
+from entity_stream import moments
 from entity_stream.core.forecast import Forecast
 from entity_stream.core.model import Annotated, Batch, Job, Outcome, Partition, Rejected
 from entity_stream.core.probe import PROBE, failure, passed
@@ -263,7 +263,7 @@ class ObservedLanguage:
 
     async def submit(self, batch: Batch, lease: Lease) -> SubmitVerdict:
         """Pass on, and measure the batch that was taken."""
-        now = asyncio.get_running_loop().time()
+        now = moments.now()
         verdict = await self._language.submit(batch, lease)
         if batch is PROBE:
             self._count_probe(verdict)

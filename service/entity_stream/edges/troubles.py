@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import structlog
 from aiokafka import errors
 
+from entity_stream import moments
+
 log = structlog.get_logger("entity_stream.kafka")
 
 LOOK_AGAIN = 5.0
@@ -49,7 +51,7 @@ class Troubles:
 
     def _tell(self, this: object, trouble: str) -> None:
         self._told[this] = trouble
-        now = asyncio.get_running_loop().time()
+        now = moments.now()
         if now - self._logged.get(trouble, -LOOK_AGAIN) >= LOOK_AGAIN:
             self._logged[trouble] = now
             log.warning("publish.blocked", reason=trouble)

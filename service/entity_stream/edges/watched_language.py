@@ -3,13 +3,13 @@
 A single 503 is no news: trouble is told once it has lasted, a refused key at once, and neither twice.
 """
 
-import asyncio
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from entity_stream import moments
 from entity_stream.core.model import Batch, Job, Target
 from entity_stream.core.probe import PROBE, failure, passed
 from entity_stream.core.verdict import Freeze, Park, PollVerdict, SubmitVerdict, Wait, too_long
@@ -45,7 +45,7 @@ class WatchedLanguage:
         return verdict
 
     def _watch(self, verdict: SubmitVerdict | PollVerdict, batch: Batch) -> None:
-        now = asyncio.get_running_loop().time()
+        now = moments.now()
         if batch is PROBE and (cause := failure(verdict)):
             self._rejects_all = True
             self._tell("language.rejects_even_a_probe", cause, now)
