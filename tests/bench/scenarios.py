@@ -6,8 +6,11 @@ as nearly as a shared machine allows; and no run counts whose documents did not 
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from tests.bench import contenders, watching
 from tests.bench.arena import Arena
@@ -27,6 +30,8 @@ START = 60.0
 BARE_JOB = 0.05
 """Seconds that jobs of the bare client take, as in B."""
 
+Found = TypeVar("Found")
+
 Looks: TypeAlias = tuple[Look, Look, Look]
 
 
@@ -35,19 +40,36 @@ async def play(arena: Arena, plan: Plan, scenario: Scenario, bare: list[float]) 
     rounds = []
     for number in range(plan.rounds):
         await arena.endpoint.set(scenario.conditions)
-        rounds.append(await _round(arena, scenario, number, plan.rounds))
+        this = Round(scenario.name, number, plan.rounds)
+        rounds.append(await one_round(arena, this, tuple(scenario.documents), partial(run, arena, scenario), told))
         if scenario.name == "B":
             bare.append(await run_bare(arena, plan.bare_documents))
     return Outcome(scenario.name, scenario.title, tuple(rounds))
 
 
-async def _round(arena: Arena, scenario: Scenario, number: int, rounds: int) -> Mapping[Contender, Run]:
-    runs = {}
-    for contender in in_turn(tuple(scenario.documents), number):
-        with arena.console.status(f"{scenario.name}, round {number + 1} of {rounds}: {contender}"):
-            runs[contender] = measured = await run(arena, scenario, contender)
-        arena.tell(f"{scenario.name} {number + 1}/{rounds} {contender:13} {told(measured)}")
-    return runs
+class Round(Struct, frozen=True):
+    """One of the rounds of something."""
+
+    name: str
+    number: int
+    """From 0."""
+    of: int
+
+
+async def one_round(
+    arena: Arena,
+    this: Round,
+    contenders: Sequence[Contender],
+    measure: Callable[[Contender], Awaitable[Found]],
+    told: Callable[[Found], str],
+) -> Mapping[Contender, Found]:
+    """Have each contender run in its turn, and tell what was found."""
+    found = {}
+    for contender in in_turn(contenders, this.number):
+        with arena.console.status(f"{this.name}, round {this.number + 1} of {this.of}: {contender}"):
+            found[contender] = one = await measure(contender)
+        arena.tell(f"{this.name} {this.number + 1}/{this.of} {contender:13} {told(one)}")
+    return found
 
 
 def in_turn(everybody: Sequence[Contender], number: int) -> Sequence[Contender]:

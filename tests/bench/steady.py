@@ -7,6 +7,7 @@ and a run counts when every document came out once.
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import islice
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -16,23 +17,23 @@ from tests.bench.arena import Arena
 from tests.bench.documents import Record
 from tests.bench.figures import Delay, Outcome, quantile
 from tests.bench.plan import PARTITIONS, Contender, Load
-from tests.bench.scenarios import START, in_turn
+from tests.bench.scenarios import START, Round, one_round
 from tests.bench.task import Task
 from tests.integration.stage import everything
 
 
 async def keep_coming(arena: Arena, load: Load, rounds: int) -> Outcome[Delay]:
     """Play all rounds of a load, the service in each of its modes; which of them goes first changes."""
-    played = []
-    for number in range(rounds):
-        found = {}
-        for mode in in_turn(load.contenders, number):
-            with arena.console.status(f"{load.name}, round {number + 1} of {rounds}: {mode}"):
-                measured = [*(await delays(arena, load, mode)).values()]
-            found[mode] = delay = Delay(quantile(measured, 0.5), quantile(measured, 0.99))
-            arena.tell(f"{load.name} {number + 1}/{rounds} {mode:13} {told(delay)}")
-        played.append(found)
+    played = [
+        await one_round(arena, Round(load.name, number, rounds), load.contenders, partial(_delay, arena, load), told)
+        for number in range(rounds)
+    ]
     return Outcome(load.name, load.title, tuple(played))
+
+
+async def _delay(arena: Arena, load: Load, mode: Contender) -> Delay:
+    measured = [*(await delays(arena, load, mode)).values()]
+    return Delay(quantile(measured, 0.5), quantile(measured, 0.99))
 
 
 def told(delay: Delay) -> str:

@@ -4,12 +4,14 @@ The rule that keeps it honest: which documents were in a slow job the endpoint's
 slow jobs comes right before, so that both meet the same machine.
 """
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from tests.bench.arena import Arena
 from tests.bench.figures import Delay, Outcome, Tail, quantile
 from tests.bench.plan import Contender, Load
-from tests.bench.scenarios import in_turn
+from tests.bench.scenarios import Round, one_round
 from tests.bench.steady import delays
 from tests.bench.watching import Unsound
 from tests.judge.books import Event, Submit
@@ -17,14 +19,10 @@ from tests.judge.books import Event, Submit
 
 async def swing(arena: Arena, load: Load, rounds: int) -> Outcome[Tail]:
     """Play all rounds of a load that has a tail."""
-    played = []
-    for number in range(rounds):
-        found = {}
-        for contender in in_turn(load.contenders, number):
-            with arena.console.status(f"{load.name}, round {number + 1} of {rounds}: {contender}"):
-                found[contender] = one = await _both(arena, load, contender)
-            arena.tell(f"{load.name} {number + 1}/{rounds} {contender:13} {told(one)}")
-        played.append(found)
+    played = [
+        await one_round(arena, Round(load.name, number, rounds), load.contenders, partial(_both, arena, load), told)
+        for number in range(rounds)
+    ]
     return Outcome(load.name, load.title, tuple(played))
 
 

@@ -7,12 +7,13 @@ user tells it, and nobody is told when it changes.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from tests.bench import contenders, watching
 from tests.bench.arena import Arena
 from tests.bench.figures import Outcome, Spent
 from tests.bench.plan import Contender, Throttle
-from tests.bench.scenarios import START, in_turn
+from tests.bench.scenarios import START, Round, one_round
 from tests.bench.spending import spent
 from tests.integration.stage import everything
 
@@ -22,14 +23,12 @@ SLOWEST = 50.0
 
 async def throttle(arena: Arena, laid: Throttle, rounds: int) -> Outcome[Spent]:
     """Play all rounds."""
-    played = []
-    for number in range(rounds):
-        found = {}
-        for contender in in_turn(tuple(laid.documents), number):
-            with arena.console.status(f"{laid.name}, round {number + 1} of {rounds}: {contender}"):
-                found[contender] = one = await _run(arena, laid, contender)
-            arena.tell(f"{laid.name} {number + 1}/{rounds} {contender:13} {told(one)}")
-        played.append(found)
+    played = [
+        await one_round(
+            arena, Round(laid.name, number, rounds), tuple(laid.documents), partial(_run, arena, laid), told
+        )
+        for number in range(rounds)
+    ]
     return Outcome(laid.name, laid.title, tuple(played))
 
 
