@@ -1,6 +1,6 @@
 """What the pipeline needs from the outside world, and nothing more."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -28,6 +28,9 @@ class Fetched(Struct, frozen=True):
 
     claims: Sequence[Claim] = ()
     records: Sequence[Record] = ()
+    reached: Mapping[Partition, int] = {}
+    """Below which offset there is nothing more to read, once these records are taken: holes at the end of a log have no
+    record behind them that would tell."""
 
 
 Release = Callable[[Collection[Partition]], Awaitable[None]]

@@ -45,6 +45,7 @@ class Reader:
             for batch in self._batches(fetched.records, began):
                 if grant := self._grant(batch):
                     yield grant
+            self._tenures.reach(fetched.reached)
             for resumed in list(self._tenures.resumable(self.full(), all_=not fetched.records)):
                 yield resumed
 

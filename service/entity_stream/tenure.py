@@ -57,6 +57,12 @@ class Tenure:
         self.bytes_held += weighed
         return True
 
+    def reach(self, offset: int) -> None:
+        """Hear that all below an offset is read, whether or not there was a record: the position need not wait for one."""
+        if self.progress.reach(offset):
+            self._passed = True
+            self._wake.set()
+
     def inherits(self, document: Document) -> bool:
         """Tell whether a document that was just begun is in a job of an earlier life; if so it waits for that."""
         if entry := self.progress.entry(document.record.offset):

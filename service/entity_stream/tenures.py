@@ -116,6 +116,12 @@ class Tenures:
         held = self._held.get(record.partition)
         return held is not None and held.begin(record)
 
+    def reach(self, reached: Mapping[Partition, int]) -> None:
+        """Hear below which offsets all is read."""
+        for partition, offset in reached.items():
+            if held := self._held.get(partition):
+                held.reach(offset)
+
     def inherits(self, document: Document) -> bool:
         """Tell whether a document that was just begun waits for a job of an earlier life."""
         return self._held[document.record.partition].inherits(document)

@@ -43,6 +43,12 @@ class Log(RuleBasedStateMachine):
         self.unfinished.add(self.end + hole)
         self.end += hole + 1
 
+    @rule(marks=st.sampled_from([0, 1, 2, 1_000_000]))
+    def reach(self, marks: int) -> None:
+        moves = self.progress.reach(self.end + marks)
+        assert moves is (marks > 0 and not self.unfinished), "it tells whether the position has moved"
+        self.end += marks
+
     @precondition(lambda self: self.unfinished)
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
@@ -115,6 +121,13 @@ class Lives(RuleBasedStateMachine):
             self.log.append(self.end + hole)
             self.unread.append(self.end + hole)
             self.end += hole + 1
+
+    @precondition(lambda self: not self.unread)
+    @rule(marks=st.integers(0, 3))
+    def reach(self, marks: int) -> None:
+        """Read on to the end of the log, behind which there are marks."""
+        self.end += marks
+        self.progress.reach(self.end)
 
     @precondition(lambda self: self.unread)
     @rule(count=st.integers(1, 60))
@@ -251,6 +264,17 @@ def test_jobs_of_an_earlier_life_stay_until_their_records_are_read_or_passed() -
     assert progress.passed == 3
     progress.finish(17)
     assert progress.journal().jobs == ()
+
+
+def test_what_the_end_of_a_log_has_lost_is_let_go_as_well() -> None:
+    """Where no record is left to be read behind it, having read to the end tells as much."""
+    said = Journal(10, 30, ((13, 15),), (journal.Trace(str(UUID(int=7)), journal.mark("default"), 2, ((16, 20),)),))
+    progress = Progress(10, said, ["default"])
+    assert progress.begin(17)
+    assert not progress.reach(30)  # 17 is in hand
+    assert progress.passed == 3
+    progress.finish(17)
+    assert progress.journal() == Journal(30, 30)
 
 
 @given(st.none() | st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import httpx
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from entity_stream.core import journal
 from entity_stream.core.backlog import Look, Part
@@ -17,9 +17,9 @@ from entity_stream.plan import KafkaConnection
 from tests.integration.brokers import Broker
 from tests.integration.conftest import NewTopic
 from tests.integration.processes import running
-from tests.integration.stage import joining, owning, send
+from tests.integration.stage import Member, committed, everything, joining, owning, send
 from tests.integration.test_journal_command import IN_FULL_WORK, members
-from tests.integration.topics import create_topic
+from tests.integration.topics import create_topic, until
 from tests.test_cli import RIGHT
 
 pytestmark = pytest.mark.asyncio
@@ -70,6 +70,29 @@ async def test_looks_come_at_once_and_again_to_whoever_hears(kafka: Broker, new_
         assert seen == [first, second]
         assert await owner.settle(7, *[b"k"] * 7)
         assert not (await KafkaBacklog(owner.consumer, topic, [topic]).look()).busy
+
+
+@pytest.mark.parametrize("prefix", [None, "ours"])
+async def test_marks_of_transactions_are_no_backlog(kafka: Broker, new_topic: NewTopic, prefix: str | None) -> None:
+    """Whoever wrote the topic in transactions, also one that came to nothing: once all is settled nothing is left."""
+    topic, output = await new_topic(), await new_topic()
+    connection = KafkaConnection(kafka.bootstrap, topic, transactional_id_prefix=prefix)
+    async with (
+        Member(connection, topic, Topics(output, output)).at_work() as member,
+        AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic) as upstream,
+    ):
+        for ends_well in (True, False):
+            await upstream.begin_transaction()
+            await upstream.send_and_wait(topic, b'{"text":"t"}', b"k")
+            await (upstream.commit_transaction() if ends_well else upstream.abort_transaction())
+            end = 2 if ends_well else 4
+
+            async def at_the_end(end: int = end) -> bool:
+                return await committed(kafka.bootstrap, topic, topic) == (end, "")
+
+            await until(at_the_end)
+            assert (await KafkaBacklog(member.consumer, topic, [topic]).look()).left == 0
+        assert len(await everything(kafka.bootstrap, output)) == 1
 
 
 async def test_a_service_says_what_its_group_has_left(kafka: Broker, new_topic: NewTopic) -> None:

@@ -35,7 +35,7 @@ class World:
         random.seed(seed)  # the line's own dice: the jitter of its pauses
         self.rng = random.Random(seed)
         self.plan, self.faults, self.exactly_once = plan, faults, exactly_once
-        self.log = Log(records(self.rng, count, odd=odd))
+        self.log = Log(records(self.rng, count, odd=odd), marks=seed % 3)
         self.endpoint = Endpoint(self.rng, faults)
         self.others: dict[Target, Endpoint] = {}  # beside that one
         self.stop = asyncio.Event()

@@ -133,6 +133,18 @@ async def test_the_window_is_filled_and_never_exceeded() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_log_that_ends_in_marks_of_transactions_is_done() -> None:
+    """No record will ever come of these offsets: the position passes them, also where all before them is done."""
+    world = calm_world(Log(plain(100), marks=1))
+    await world.run_until(world.log.finished)
+    world.log.marks += 2
+    world.begin()
+    await world.run_until(world.log.finished)
+    assert world.log.committed == {0: 103}
+    assert world.ledger.settles == 1
+
+
+@pytest.mark.asyncio
 async def test_full_batches_are_submitted_full() -> None:
     """A backlog in one partition goes out as batches of 25."""
     world = calm_world(Log(plain(1_000)))

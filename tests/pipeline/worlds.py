@@ -69,7 +69,9 @@ class Faults(Struct, frozen=True):
 class Log:
     """The input topic: what every reader of it shares, and what survives a crash."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], marks: int = 0) -> None:
+        """Hold these records, and so many marks of transactions behind the last one of each partition."""
+        self.marks = marks
         self.records: dict[int, list[Record]] = defaultdict(list)
         for record in records:
             self.records[record.partition.index].append(record)
@@ -82,7 +84,7 @@ class Log:
 
     def end(self) -> dict[int, int]:
         """The position of each partition once all of it is finished."""
-        return {index: records[-1].offset + 1 for index, records in self.records.items()}
+        return {index: records[-1].offset + 1 + self.marks for index, records in self.records.items()}
 
     def finished(self) -> bool:
         return self.committed == self.end()
@@ -138,7 +140,12 @@ class LogSource:
         if not records:
             await asyncio.sleep(wait)
         self.reads += len(records)
-        return Fetched(claims, records)
+        return Fetched(claims, records, {partition: self._reached(partition) for partition in self.held})
+
+    def _reached(self, partition: Partition) -> int:
+        """Say below which offset of a partition all is read."""
+        records, index = self.log.records[partition.index], self.held[partition]
+        return records[index].offset if index < len(records) else self.log.end()[partition.index]
 
     def _some(self, partition: Partition) -> list[Record]:
         start = self.held[partition]

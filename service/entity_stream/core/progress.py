@@ -147,6 +147,17 @@ class Progress:
         self._last_open = offset
         return True
 
+    def reach(self, offset: int) -> bool:
+        """Hear that all below an offset is read: the log ends in no record there, but in the mark of a transaction.
+
+        Tell whether that moves the position.
+        """
+        if offset <= self._next:
+            return False
+        self._pass(offset)
+        self._next = offset
+        return not self._unfinished
+
     def _pass(self, offset: int) -> None:
         """Let go what a journal named and the log does not have: compaction or retention has taken it."""
         while self._expected and self._expected[0][0] < offset:

@@ -6,7 +6,7 @@ before that is dropped, and only because it will be fetched again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -113,7 +113,8 @@ class KafkaSource:
             if (assigned := self._assigned) is not None:
                 return Fetched(claims=await self._claim(assigned))
             self._pause({tp for tp, name in self._names.items() if name in without})
-            return Fetched(records=await self._fetch(wait))
+            records = await self._fetch(wait)
+            return Fetched(records=records, reached={name: state.position for _, name, state in self._states()})
         except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
             await self._begin_again(error)
         except errors.KafkaTimeoutError as error:  # a leader is away: the partitions stay marked, the next read claims
@@ -148,12 +149,15 @@ class KafkaSource:
 
     def readable(self) -> dict[Partition, range]:
         """Offsets that could be read now: none behind an open transaction, and none while their leader is away."""
-        held = self._consumer._subscription.subscription  # noqa: SLF001 (the client's own `position` waits for one)
-        states = ((tp, name, held.assignment.state_value(tp)) for tp, name in self._names.items())
         return {
             name: range(state.position, (state.lso or 0) if self._led(tp) else state.position)
-            for tp, name, state in states
+            for tp, name, state in self._states()
         }
+
+    def _states(self) -> Iterator[tuple[TopicPartition, Partition, Any]]:
+        """Go through what the client knows of each partition that has a name."""
+        held = self._consumer._subscription.subscription  # noqa: SLF001 (the client's own `position` waits for one)
+        return ((tp, name, held.assignment.state_value(tp)) for tp, name in self._names.items())
 
     def _led(self, tp: TopicPartition) -> bool:
         """Tell whether we are connected to the leader of a partition."""
