@@ -58,7 +58,7 @@ class Tenure:
         return True
 
     def reach(self, offset: int) -> None:
-        """Hear that all below an offset is read, whether or not there was a record: the position need not wait for one."""
+        """Hear that all below an offset is read, also where there was no record: the position waits for none."""
         if self.progress.reach(offset):
             self._passed = True
             self._wake.set()
