@@ -191,6 +191,18 @@ def test_the_backlog_of_one_partition_gets_the_whole_quota(rate: Rate, replicas:
 
 @pytest.mark.parametrize("replicas", [2, 5, 20])
 @pytest.mark.parametrize("seed", range(4))
+def test_work_that_comes_to_all_at_once_waits_for_few(replicas: int, seed: int) -> None:
+    """After a long silence few slots are left unused for fear that somebody else has begun to borrow them."""
+    world = World(replicas, topic("in", 20), USUAL, seed)
+    world.at(60.0, lambda: world.fill(world.places, MUCH))
+    world.run(120.0)
+    assert world.keeps()
+    assert world.used(60.1, 60.0 + 2 * LAG) >= 0.8
+    assert world.used(60.0 + 2 * LAG, 120.0) >= 0.95
+
+
+@pytest.mark.parametrize("replicas", [2, 5, 20])
+@pytest.mark.parametrize("seed", range(4))
 def test_lenders_that_return_get_theirs_back(replicas: int, seed: int) -> None:
     """A partition that has work again is not crowded out by who has borrowed from it, and the quota is kept."""
     world = World(replicas, topic("in", 20), USUAL, seed)
@@ -254,7 +266,7 @@ def test_a_look_that_took_long_is_none(seed: int) -> None:
     assert world.run(150.0).keeps()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(20), 119, 128, 180, 233])
 def test_in_any_world_the_quota_is_kept(seed: int) -> None:
     """Whatever comes together, no window sees more than one call above the quota, or one in a hundred."""
     dice = random.Random(seed)

@@ -30,6 +30,10 @@ HELD = 5.0
 PLENTY = 10.0
 """Seconds of its own slots that a partition has work for before it borrows."""
 
+BORROW = LAG + LOOK_EVERY
+"""Seconds of plenty before it does. Where all get work at once each has been seen at work by then, and lends nothing:
+nobody has to leave a slot unused for fear that somebody borrows it."""
+
 PART_EVERY = 1.0
 """Seconds between two counts of our part."""
 
@@ -42,7 +46,7 @@ class _Known:
     Others may miss what does not last: a spell of work shorter than LAG takes nothing back that is lent.
     """
 
-    __slots__ = ("_busy", "_idle", "_plenty", "_since", "_turned", "_worked")
+    __slots__ = ("_busy", "_idle", "_lean", "_plenty", "_since", "_turned", "_worked")
 
     def __init__(self, records: int, now: float) -> None:
         """Hear of it for the first time: who has work has likely had it for long; of the others nothing is known."""
@@ -52,8 +56,10 @@ class _Known:
         self._worked = now - HELD  # when it was last seen at work, if but for a moment
         self._plenty = False
         self._turned = -math.inf  # when that changed
+        self._lean = -math.inf  # when it last had none, and for so long that nobody can have missed it
 
-    def see(self, records: int, least: float, now: float) -> None:
+    def see(self, records: int, least: float, now: float, age: float = 0.0) -> None:
+        """See how many records it has, or had `age` seconds ago at the most."""
         if self._busy is not (records > 0):
             if self._busy and now - self._since >= LAG:
                 self._idle = now
@@ -62,6 +68,8 @@ class _Known:
             self._worked = now
         if self._plenty is not (records > least):
             self._plenty, self._turned = not self._plenty, now
+        if not self._plenty and now - self._turned >= LAG:
+            self._lean = now - age
 
     def may_lend(self, now: float) -> bool:
         lasts = self._busy and now - self._since >= LAG
@@ -70,11 +78,14 @@ class _Known:
     def lends(self, now: float) -> bool:
         return not self._busy and now - self._worked >= HELD + 2 * LAG
 
-    def may_borrow(self, now: float) -> bool:
+    def needy(self, now: float) -> bool:
         return self._plenty or now - self._turned < LAG
 
+    def may_borrow(self, now: float) -> bool:
+        return self.needy(now) and not (self._plenty and now - self._lean < BORROW)
+
     def borrows(self, now: float) -> bool:
-        return self._plenty and now - self._turned >= LAG
+        return self._plenty and now - self._turned >= BORROW
 
 
 class Share:
@@ -92,7 +103,7 @@ class Share:
         self._gained: dict[Place, float] = {}  # ours, and from when on they count
         self._lost: dict[Place, tuple[float, float]] = {}  # when we lost them, and from when on they counted
         self._known: dict[Place, _Known] = {}
-        self._needy: tuple[int, ...] = ()  # where in the ring those are that may borrow, and maybe some that did
+        self._needy: tuple[int, ...] = ()  # where in the ring those are that may borrow, before the next look too
         self._looked = -math.inf
         self._parted = -math.inf, 0.0  # when our part was counted last, and what it was
 
@@ -116,17 +127,24 @@ class Share:
         self._own(now, mine)
         if look is not None and age <= FRESH:
             self._looked = now - age
-            self._learn(now, {place: max(records, mine.get(place, 0)) for place, records in look.items()})
+            self._learn(now, {place: max(records, mine.get(place, 0)) for place, records in look.items()}, age)
+        elif self._blind(now) and self._looked > -math.inf:
+            self._forget_others(mine)
+            self._learn(now, mine)
         elif self._looked > -math.inf:
-            self._learn(now, mine if self._blind(now) else {place: each for place, each in mine.items() if each})
-        self._needy = tuple(rank for rank, place in enumerate(self._ring) if self._may_borrow(place, now))
+            self._learn(now, {place: each for place, each in mine.items() if each})
+        self._needy = tuple(rank for rank, place in enumerate(self._ring) if self._is_needy(place, now))
 
-    def _learn(self, now: float, records: Mapping[Place, int]) -> None:
+    def _learn(self, now: float, records: Mapping[Place, int], age: float = 0.0) -> None:
         least = self._least / max(1, len(self._ring))
         for place, unfinished in records.items():
             if place not in self._known:
                 self._known[place] = _Known(unfinished, now)
-            self._known[place].see(unfinished, least, now)
+            self._known[place].see(unfinished, least, now, age)
+
+    def _forget_others(self, mine: Collection[Place]) -> None:
+        """Forget what cannot be seen any more: of a partition that becomes ours later nothing old may be believed."""
+        self._known = {place: known for place, known in self._known.items() if place in mine}
 
     def _blind(self, now: float) -> bool:
         return now - self._looked > LAG
@@ -196,6 +214,10 @@ class Share:
     def _may_borrow(self, place: Place, now: float) -> bool:
         known = self._known.get(place)
         return known is None or known.may_borrow(now)
+
+    def _is_needy(self, place: Place, now: float) -> bool:
+        known = self._known.get(place)
+        return known is None or known.needy(now)
 
     def _around(self, number: int, stride: int) -> Iterable[Place]:
         """Go round the ring, from behind the home of a slot; only to the needy, where it is long between these."""
