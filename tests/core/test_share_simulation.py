@@ -35,8 +35,9 @@ class Replica:
         self.began = dice.uniform(-1e5, 1e5)  # its own clock is another one than the world's
         self.skew = dice.uniform(-SKEW, SKEW)
         self.mine: set[Place] = set()
-        self.ticket: int | None = None
-        self.alarm = 0  # what it waits for last; earlier alarms are void
+        self.ended = 0  # jobs that are to be polled
+        self.tickets: dict[Operation, int] = {}
+        self.alarms = dict.fromkeys(Operation, 0)  # what it waits for last; earlier alarms are void
         self.blind = False
 
     def now(self, time: float) -> float:
@@ -46,12 +47,16 @@ class Replica:
 class World:
     """A group of replicas at one endpoint."""
 
-    def __init__(self, replicas: int, places: Sequence[Place], rate: Rate, seed: int = 1) -> None:
+    def __init__(
+        self, replicas: int, places: Sequence[Place], rate: Rate, seed: int = 1, others: Sequence[Rate] = ()
+    ) -> None:
         self.dice = random.Random(seed)
-        self.rate, self.places = rate, list(places)
+        self.rate, self.rates, self.places = rate, [rate, *others], list(places)
         self.backlog: Backlog = dict.fromkeys(places, 0.0)
-        self.replicas = [Replica([rate], self.dice) for _ in range(replicas)]
-        self.calls: list[float] = []
+        self.replicas = [Replica(self.rates, self.dice) for _ in range(replicas)]
+        self.calls: list[float] = []  # submits
+        self.polls: list[float] = []
+        self.polled = bool(others)  # whether each submit is followed by a poll
         self.slow = 0.2  # seconds that a look may take
         self.time = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -110,41 +115,59 @@ class World:
 
     def _want(self, replica: Replica) -> None:
         """Have a replica with work ask for its turn."""
-        if any(self.backlog[place] >= 1 for place in replica.mine):
-            if replica.ticket is None:
-                replica.ticket = replica.quota.enter()
-            self._ask(replica)
+        for operation in self._work(replica):
+            if operation not in replica.tickets:
+                replica.tickets[operation] = replica.quota.enter()
+            self._ask(replica, operation)
 
-    def _wake(self, replica: Replica, alarm: int) -> None:
-        if alarm == replica.alarm:
-            self._ask(replica)
+    def _work(self, replica: Replica) -> list[Operation]:
+        waiting = any(self.backlog[place] >= 1 for place in replica.mine)
+        return [Operation.SUBMIT] * waiting + [Operation.POLL] * (replica.ended > 0)
 
-    def _ask(self, replica: Replica) -> None:
-        work = [place for place in replica.mine if self.backlog[place] >= 1]
-        if replica.ticket is None or not work:
+    def _wake(self, replica: Replica, operation: Operation, alarm: int) -> None:
+        if alarm == replica.alarms[operation]:
+            self._ask(replica, operation)
+
+    def _ask(self, replica: Replica, operation: Operation) -> None:
+        if operation not in replica.tickets or operation not in self._work(replica):
             return
         now = replica.now(self.time)
-        replica.alarm += 1
-        if wait := replica.quota.wait(Operation.SUBMIT, replica.ticket, now):
+        replica.alarms[operation] += 1
+        if wait := replica.quota.wait(operation, replica.tickets[operation], now):
             late = self.dice.uniform(0, 0.002)
-            self.at(self.time + wait + late, partial(self._wake, replica, replica.alarm))
+            self.at(self.time + wait + late, partial(self._wake, replica, operation, replica.alarms[operation]))
             return
-        replica.quota.take(Operation.SUBMIT, replica.ticket, now)
-        replica.ticket = None
+        replica.quota.take(operation, replica.tickets.pop(operation), now)
+        self._call(replica, operation)
+        self._want(replica)
+
+    def _call(self, replica: Replica, operation: Operation) -> None:
+        if operation is Operation.POLL:
+            self.polls.append(self.time)
+            replica.ended -= 1
+            return
         self.calls.append(self.time)
-        place = self.dice.choice(sorted(work))
+        place = self.dice.choice(sorted(place for place in replica.mine if self.backlog[place] >= 1))
         self.backlog[place] = max(0.0, self.backlog[place] - RECORDS)
+        if self.polled:
+            self.at(self.time + 1.0, partial(self._end, replica))
+
+    def _end(self, replica: Replica) -> None:
+        """Have a job end."""
+        replica.ended += 1
         self._want(replica)
 
     # what is judged
 
-    def most(self) -> int:
+    def most(self, rate: Rate) -> int:
         """Count the calls of the window that has the most."""
-        ends = (bisect_left(self.calls, begin + self.rate.seconds) for begin in self.calls)
+        counted = {Operation.SUBMIT: self.calls, Operation.POLL: self.polls}
+        calls = sorted(call for operation in rate.operations for call in counted[operation])
+        ends = (bisect_left(calls, begin + rate.seconds) for begin in calls)
         return max((end - first for first, end in enumerate(ends)), default=0)
 
     def used(self, begin: float, end: float) -> float:
-        """Tell which part of the quota was used between two moments."""
+        """Tell which part of the quota for submits was used between two moments."""
         return (
             len([call for call in self.calls if begin <= call < end])
             / ((end - begin) * self.rate.calls)
@@ -152,7 +175,8 @@ class World:
         )
 
     def keeps(self) -> bool:
-        assert self.most() <= self.rate.calls + max(1, self.rate.calls * 0.01), self.most()
+        for rate in self.rates:
+            assert self.most(rate) <= rate.calls + max(1, rate.calls * 0.01), (rate, self.most(rate))
         return True
 
 
@@ -187,6 +211,41 @@ def test_the_backlog_of_one_partition_gets_the_whole_quota(rate: Rate, replicas:
     world.run(WARM + (600 if rate is TINY else 60))
     assert world.keeps()
     assert world.used(WARM, world.time) >= 0.95
+
+
+SUBMITS = (Operation.SUBMIT,)
+MIXED = {
+    "submit 10/s, 1200/min": (Rate(10, 1.0, SUBMITS), Rate(1_200, 60.0)),
+    "submit 600/min, 20/s, poll 50/s": (Rate(600, 60.0, SUBMITS), Rate(20, 1.0), Rate(50, 1.0, (Operation.POLL,))),
+    "submit 300/min, 1000/min": (Rate(300, 60.0, SUBMITS), USUAL),
+    "submit 20/min, 10/s": (Rate(20, 60.0, SUBMITS), QUICK),
+}
+
+
+@pytest.mark.parametrize("rates", MIXED.values(), ids=MIXED.keys())
+@pytest.mark.parametrize("replicas", [1, 2, 7, 50])
+def test_a_quota_of_submits_and_one_of_all_calls_are_used_together(rates: Sequence[Rate], replicas: int) -> None:
+    """A submit has to pass both, and has its slot of both at once, however many share them; polls find theirs, too."""
+    world = World(replicas, topic("in", 50), rates[0], others=rates[1:])
+    world.fill(world.places, MUCH)
+    world.run(90.0 if rates[0].calls > 20 else 300.0)
+    assert world.keeps()
+    assert world.used(2 * LAG, world.time) >= 0.95
+    assert len(world.polls) >= 0.9 * len([call for call in world.calls if call < world.time - 10.0])
+
+
+@pytest.mark.parametrize("rates", [(Rate(5, 1.0), Rate(10_000, 3_600.0)), (Rate(10, 1.0), Rate(500_000, 86_400.0))])
+@pytest.mark.parametrize("replicas", [2, 7, 50])
+def test_what_was_not_used_for_long_is_not_made_up_for_within_a_short_window(
+    rates: Sequence[Rate], replicas: int
+) -> None:
+    """After a pause the slots of a long window have piled up with nobody: the short one is kept."""
+    world = World(replicas, topic("in", 50), rates[1], others=rates[:1])
+    world.at(10.0, lambda: world.fill(world.places, 1))
+    world.at(100.0, lambda: world.fill(world.places, MUCH))
+    world.run(160.0)
+    assert world.keeps()
+    assert world.used(130.0, 160.0) >= 0.4  # the other half is for polls
 
 
 @pytest.mark.parametrize("replicas", [2, 5, 20])

@@ -28,6 +28,9 @@ MARKS = 1_000
 FINEST = 0.01
 """Seconds between two slots that are divided, at the least; in a larger quota each is good for several calls."""
 
+LEAST_SHIFT = 0.1
+"""The part of a call by which what a partition has had of it moves on in each turn, at the least."""
+
 RECENT, RECENT_SLOTS = 1.0, 10
 """Seconds, or slots if these last longer, after which a call counts for a third in what was used of late."""
 
@@ -102,14 +105,15 @@ class Spacing:
 class Slots:
     """Slots that are divided among replicas: they lie at the same moments of the clock on the wall for all."""
 
-    __slots__ = ("_calls", "_late", "_ours", "_ready", "_seen", "_share")
+    __slots__ = ("_calls", "_grid", "_late", "_ready", "_seen", "_share")
 
-    def __init__(self, interval: float, seconds: float, share: Share) -> None:
+    def __init__(self, interval: float, seconds: float, share: Share, grid: float) -> None:
+        """Have a call in every interval, at moments that lie on a grid of so many seconds."""
         self._share = share
-        self._calls = math.ceil(FINEST / interval)
-        self._ours = interval * self._calls
+        self._grid = grid * math.ceil(FINEST / grid)
+        self._calls = self._grid / interval  # that a slot is good for, on average
         # so much is above the quota, should all be late at once
-        self._late = max(0.9 * self._ours, LATE_PART * seconds / 2)
+        self._late = max(0.9 * max(self._grid, interval), LATE_PART * seconds / 2)
         self._seen = 0
         self._ready: deque[float] = deque()  # slots of ours that have come and are not used, one for each call
 
@@ -121,7 +125,7 @@ class Slots:
             return now
         while missing >= 0 and self._moment(number) < now + SOON:
             number += 1
-            missing -= self._calls if self._share.ours(number, now) else 0
+            missing -= self._good_for(number) if self._share.ours(number, now) else 0
         return self._moment(number) + ROUNDING
 
     def take(self, _: float) -> None:
@@ -140,16 +144,26 @@ class Slots:
         first = max(self._seen + 1, self._number(now - self._late)) if self._seen <= last else last + 1
         for number in range(first, last + 1):
             if self._share.ours(number, now):
-                self._ready.extend([self._moment(number)] * self._calls)
+                self._ready.extend([self._moment(number)] * self._good_for(number))
         self._seen = last
         while self._ready and self._ready[0] < now - self._late:
             self._ready.popleft()
 
+    def _good_for(self, number: int) -> int:
+        """Count the calls of a slot. Where they do not come out even, each partition gets its part over the turns."""
+        before = number * self._calls + number // self._share.size * self._shift()
+        return math.floor(before + self._calls) - math.floor(before)
+
+    def _shift(self) -> float:
+        """Tell by which part of a call a turn moves on beyond its slots: else some partition might never get one."""
+        step = self._share.size * self._calls % 1
+        return 0.0 if LEAST_SHIFT <= step <= 1 - LEAST_SHIFT else (LEAST_SHIFT - step) % 1
+
     def _number(self, now: float) -> int:
-        return math.floor((now + self._share.ahead) / self._ours)
+        return math.floor((now + self._share.ahead) / self._grid)
 
     def _moment(self, number: int) -> float:
-        return number * self._ours - self._share.ahead
+        return number * self._grid - self._share.ahead
 
 
 class Pace:
@@ -161,11 +175,13 @@ class Pace:
         "_quickest",
         "_recent",
         "_share",
+        "_shortest",
         "_slots",
         "_spacing",
         "_ways",
         "_windows",
-        "per_second",
+        "fewest",
+        "interval",
     )
 
     def __init__(self, windows: Sequence[tuple[int, float]], share: Share) -> None:
@@ -174,14 +190,21 @@ class Pace:
         self._windows = [Window(calls, span) for calls, span in spans]
         calls, span = max(spans, key=lambda window: window[1] / window[0])  # the one that binds
         self._share = share
-        self._spacing = Spacing(span / calls, span)
-        self._slots = Slots(span / calls, span, share)
+        self._shortest = min(seconds for _, seconds in spans)
+        self.fewest = min(calls for calls, _ in spans)
+        """Calls of the window that has the fewest."""
+        self.interval = span / calls
+        """Seconds from one slot to the next, those of others too."""
+        self._slots = Slots(self.interval, self._shortest, share, self.interval)
+        self._spacing = Spacing(self.interval, span)
         self._ways: Spacing | Slots = self._spacing  # in use
-        self.per_second = calls / span
-        """Slots, those of others too."""
-        self._recent = max(RECENT, RECENT_SLOTS / self.per_second)
+        self._recent = max(RECENT, RECENT_SLOTS * self.interval)
         self._level, self._at = 0.0, -math.inf
         self._quickest = 0.0  # seconds from a call to its answer; 0 until there is one
+
+    def lie_on(self, grid: float) -> None:
+        """Have the slots that are divided come at moments of this grid, of so many seconds."""
+        self._slots = Slots(self.interval, self._shortest, self._share, grid)
 
     def wait(self, place: int, now: float) -> float:
         """Seconds until whoever has `place` others before him may go, or is to ask again; 0: he may go."""
@@ -197,7 +220,7 @@ class Pace:
         self._ways.take(now)
         for window in self._windows:
             window.take(now)
-        self._level, self._at = self.load(now) + 1 / (self._recent * self.per_second), now
+        self._level, self._at = self.load(now) + self.interval / self._recent, now
 
     def hear(self, sent: float, now: float) -> None:
         """Hear that a call is answered: what it took longer than the quickest may have been its way there."""

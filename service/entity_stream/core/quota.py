@@ -6,7 +6,7 @@ use: what is asked again is decided anew, by the freezes, rates and shares of th
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import count
 
@@ -25,6 +25,10 @@ LEAST_PART = 1e-3
 ENOUGH, ENOUGH_SLOTS = 30.0, 20
 """Seconds, or slots if these last longer, of a window that the throttle goes by at the most: one 429 costs no day. With
 fewer, a token bucket that others use, too, is tried too often: more than one call in a hundred gets a 429."""
+
+
+AT_ONCE = 0.01
+"""The part of a window's calls that may come at one moment, if these are more than two."""
 
 
 class Operation(StrEnum):
@@ -60,6 +64,20 @@ MINUTE = (Rate(1_000, 60.0),)
 """What the API's owner documents for its standard tier."""
 
 
+def _align(paces: Mapping[tuple[Operation, ...], Pace]) -> None:
+    """Have the slots that one call needs at once come at once, where replicas divide them.
+
+    All lie where the fewest come, so that each of these meets some of the others, unless too many of these came at a
+    time for their own windows: then they lie where those for any operation do.
+    """
+    if BOTH in paces:
+        grid = max(pace.interval for pace in paces.values())
+        if any(grid / pace.interval > max(2, pace.fewest * AT_ONCE) for pace in paces.values()):
+            grid = paces[BOTH].interval
+        for pace in paces.values():
+            pace.lie_on(grid)
+
+
 def slowest(rates: Rates) -> float:
     """Tell the seconds from one slot to the next, of the operation that has the fewest; 0 where nothing is held."""
     return max((rate.seconds / rate.calls for rate in rates), default=0.0)
@@ -78,6 +96,7 @@ class Quota:
             operations: Pace([(r.calls, r.seconds) for r in rates if r.operations == operations], self.share)
             for operations in dict.fromkeys(rate.operations for rate in rates)
         }
+        _align(self._paces)
         self._throttles = {operation: Throttle(_window(rates, operation)) for operation in Operation}
         self._queues: dict[Operation, list[int]] = {operation: [] for operation in Operation}
         self._tickets = count()
@@ -95,18 +114,28 @@ class Quota:
         wait = throttle.slot(place, now, self._most(operation, now)) - now if throttle.awake else 0.0
         for operations, pace in self._paces.items():
             if operation in operations:
-                others = sum(self._ahead(other, ticket, now) for other in operations if other is not operation)
+                others = sum(self._ahead(each, operation, ticket, now) for each in operations if each is not operation)
                 wait = max(wait, pace.wait(place + others, now))
         return wait if wait > EDGE else 0.0
 
-    def _ahead(self, operation: Operation, ticket: int, now: float) -> int:
+    def _ahead(self, other: Operation, operation: Operation, ticket: int, now: float) -> int:
         """Count who of another operation goes before a ticket: nobody while they wait for what is theirs alone."""
-        if (place := bisect_left(self._queues[operation], ticket)) == 0:
+        if not (queue := self._queues[other]) or self._rare(operation, now):
             return 0
-        throttle = self._throttles[operation]
+        throttle = self._throttles[other]
+        alone = self._paces.get((other,))
+        slow = throttle.awake and throttle.slot(0, now, self._most(other, now)) > now
+        if slow or (alone and alone.wait(0, now) > 0):
+            return 0
+        return max(bisect_left(queue, ticket), int(self._rare(other, now)))
+
+    def _rare(self, operation: Operation, now: float) -> bool:
+        """Tell whether slots of its own come to an operation more seldom than those for any: it goes first then.
+
+        Else it would miss them, as slots that are divided wait for nobody; the others have one soon.
+        """
         alone = self._paces.get((operation,))
-        slow = throttle.awake and throttle.slot(0, now, self._most(operation, now)) > now
-        return 0 if slow or (alone and alone.wait(0, now) > 0) else place
+        return alone is not None and not self.share.alone(now) and alone.interval > self._paces[BOTH].interval
 
     def take(self, operation: Operation, ticket: int, now: float) -> None:
         """Go."""
@@ -163,7 +192,7 @@ class Quota:
 
     def _most(self, operation: Operation, now: float) -> float:
         """Tell how many calls a second our part of the slots allows."""
-        slots = min((pace.per_second for pace in self._paces_of(operation)), default=math.inf)
+        slots = min((1 / pace.interval for pace in self._paces_of(operation)), default=math.inf)
         return slots * max(self.share.part(now), LEAST_PART)
 
 

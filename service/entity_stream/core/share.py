@@ -182,6 +182,11 @@ class Share:
             self._parted = now, sum(self.ours(number, now) for number in range(some)) / some
         return self._parted[1]
 
+    @property
+    def size(self) -> int:
+        """Count the slots of a turn, in which each partition has one."""
+        return max(1, len(self._ring))
+
     def ours(self, number: int, now: float) -> bool:
         """Tell whether a slot is ours."""
         return now - self._changed >= LAG and all(self._counts(place, now) for place in self._may_have(number, now))
