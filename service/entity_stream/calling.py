@@ -106,13 +106,20 @@ class Calls:
         self.wake()
 
     def offer(self, part: float = math.inf) -> Offer:
-        """Tell how soon a batch could be submitted, and whether we have our part of all batches already."""
+        """Tell how soon a batch could be submitted, and whether we have our part of all batches already.
+
+        Who cannot be asked for the jobs that it has is to have no more of them.
+        """
         if self._doubt:
             return Offer(shut=True, wait=math.inf)
         if wait := self._gates[Operation.SUBMIT].wait(now()):
             return Offer(shut=True, wait=wait)
-        full = self.submitting + self.in_flight >= part
-        return Offer(wait=self._quota.soonest(Operation.SUBMIT, now()), full=full)
+        wait, polls = self._quota.soonest(Operation.SUBMIT, now()), self._gates[Operation.POLL]
+        if self.in_flight:
+            if polls.cause is not None:
+                return Offer(shut=True, wait=polls.wait(now()))
+            wait = max(wait, self._quota.frozen(Operation.POLL, now()))
+        return Offer(wait=wait, full=self.submitting + self.in_flight >= part)
 
     @property
     def doubted(self) -> bool:
@@ -265,10 +272,12 @@ class Calls:
             while self._wanted(operation, batch):
                 if wait := self._held_up(operation, batch):
                     self._quota.leave(operation, ticket)  # whoever is behind may go
-                    if operation is Operation.SUBMIT and self._moves(batch):
+                    if operation is Operation.SUBMIT and self._moves(batch, self.offer()):
                         return Elsewhere()
                     await heard(self._news, wait)
                 elif wait := self._slot(operation, ticket):
+                    if operation is Operation.SUBMIT and self._moves(batch, Offer(wait=wait)):
+                        return Elsewhere()
                     await heard(self._news, wait)
                 else:
                     self._quota.leave(operation, ticket)
@@ -328,6 +337,6 @@ class Calls:
         """Tell whether there is still anything to call for: nobody else's batch may take a turn, or a try at a gate."""
         return self._tenures.hold(batch) and not (operation is Operation.SUBMIT and self._stop.is_set())
 
-    def _moves(self, batch: Batch) -> bool:
-        """Tell whether a batch that is held up had better be submitted elsewhere; the probe asks us."""
-        return batch is not PROBE and self._others.beat(self.offer())
+    def _moves(self, batch: Batch, stays: Offer) -> bool:
+        """Tell whether a batch had better be submitted elsewhere than wait here; the probe asks us."""
+        return batch is not PROBE and self._others.beat(stays)

@@ -44,7 +44,11 @@ class Takers:
 
     def beat(self, offer: Offer) -> bool:
         """Tell whether one of them makes a better offer."""
-        return any(calls.offer().beats(offer) for calls in self._calls.values())
+        return len(self._calls) > 1 and any(calls.offer().beats(offer) for calls in self._calls.values())
+
+    def answers(self) -> bool:
+        """Tell whether any of them tells how its jobs are."""
+        return any(calls.shut()[Operation.POLL] is None for calls in self._calls.values())
 
     def load(self) -> float:
         """Tell what part of its quota the one uses that uses the least, from 0 to 1."""
@@ -148,9 +152,12 @@ class Resources:
         return max(takers.load() for takers in self._takers.values())
 
     def stranded(self) -> int:
-        """Count the jobs whose owner does not answer, while others do."""
-        silent = [calls for calls in self._calls.values() if calls.shut()[Operation.POLL] is not None]
-        return sum(calls.in_flight for calls in silent) if len(silent) < len(self._calls) else 0
+        """Count the jobs whose owner does not answer, while others that take batches of the same route do."""
+        return sum(
+            calls.in_flight
+            for target, calls in self._calls.items()
+            if calls.shut()[Operation.POLL] is not None and self._takers[target.route].answers()
+        )
 
     def parked(self) -> str | None:
         """Say why nothing can be submitted of some route, if all that take it refuse it until an operator mends it."""

@@ -14,7 +14,7 @@ from entity_stream.core.batching import Limits
 from entity_stream.core.model import Annotated, Batch, Job, Partition, Reason, Record, Rejected, Route, Target
 from entity_stream.core.quota import Operation, Rate
 from entity_stream.core.routing import Routing
-from entity_stream.core.verdict import Again, Done, Freeze, Judged, PollVerdict, SubmitVerdict
+from entity_stream.core.verdict import Again, Done, Freeze, Judged, PollVerdict, SubmitVerdict, Wait
 from entity_stream.plan import Plan, Resource
 from entity_stream.ports import Lease
 from tests import virtual_time
@@ -67,7 +67,7 @@ async def test_an_outage_of_one_holds_up_only_what_it_has_in_hand() -> None:
         await asyncio.sleep(HOUR - 10)
         west = world.line.vitals().resources["west"]
         assert west.in_flight <= PLAN.window
-        assert west.shut[Operation.SUBMIT] == west.shut[Operation.POLL] == "outage"
+        assert west.shut[Operation.POLL] == "outage"
         assert world.line.vitals().parked is None
         unfinished = sum(world.line.vitals().unfinished.values())
         assert 0 < unfinished <= 25 * west.in_flight
@@ -181,6 +181,57 @@ async def test_throttles_move_batches_and_drop_none(seed: int) -> None:
     west.submit = throttled  # type: ignore[method-assign]
     await world.run_until(world.log.finished, limit=5_000)
     world.assert_whole()
+
+
+def silent_polls(endpoint: Endpoint, verdict: Wait | Freeze, begin: float, end: float) -> None:
+    """Have polls bring nothing for a time, while submits are taken."""
+    poll = endpoint.poll
+
+    async def trouble(job: Job, batch: Batch) -> PollVerdict:
+        if not begin < now() < end:
+            return await poll(job, batch)
+        await asyncio.sleep(0.05)
+        return verdict
+
+    endpoint.poll = trouble  # type: ignore[method-assign]
+
+
+def submits(endpoint: Endpoint, begin: float, end: float) -> int:
+    return sum(begin <= when < end for when, _ in endpoint.submits)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("verdict", [Wait("HTTP 500"), Freeze("HTTP 429", 240.0)], ids=["500", "429"])
+async def test_a_resource_that_cannot_be_asked_for_its_jobs_gets_no_more(verdict: Wait | Freeze) -> None:
+    """However willingly it takes them: it keeps to its part of the window, and the other goes on at its quota."""
+    plan = replace(PLAN, window=16, limits=SMALL, quota=(Rate(120, 60.0),))
+    world = several(Log(plain(60_000)), [CALM, CALM], plan=plan)
+    silent_polls(at(world, "west"), verdict, 30.0, 200.0)
+    await world.run_until(lambda: now() > 200)
+    assert submits(at(world, "west"), 32.0, 200.0) <= 16
+    assert submits(at(world, "east"), 60.0, 180.0) >= 0.9 * 120
+
+
+@pytest.mark.asyncio
+async def test_a_window_stays_one_where_another_route_of_the_only_resource_has_no_jobs() -> None:
+    """That a route is silent whose gate nobody has tried does not let others take more than the window."""
+    plan = replace(PLAN, window=8, limits=SMALL, routing=ROUTING)
+    world = several(Log(plain(4_000)), [CALM], [WEST], plan)
+    world.others = spread(world, world.endpoint)
+    silent_polls(world.endpoint, Wait("HTTP 500"), 5.0, 100.0)
+    world.begin()
+    await world.run_until(lambda: now() > 90)
+    assert world.endpoint.peak == 8
+
+
+@pytest.mark.asyncio
+async def test_after_a_blip_the_window_does_not_stand_in_line_at_the_smaller_resource() -> None:
+    """What moved there while the large one was away comes back once that would be sooner."""
+    west, east = Resource("west", quota=(Rate(1_000, 60.0),)), Resource("east", quota=(Rate(20, 60.0),))
+    plan = replace(PLAN, window=64, limits=SMALL)
+    world = several(Log(plain(60_000)), [Faults(outage=(30.0, 38.0)), CALM], (west, east), plan)
+    await world.run_until(lambda: now() > 70)
+    assert submits(at(world, "west"), 45.0, 70.0) >= 0.8 * submits(at(world, "west"), 5.0, 30.0)
 
 
 @pytest.mark.asyncio
