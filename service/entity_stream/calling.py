@@ -207,8 +207,10 @@ class Calls:
             await self._until_likely(watch, vigil, batch)
         while await self._turn(Operation.POLL, batch):
             asked = now()
-            verdict = await self._language.poll(job, batch)
+            verdict = await self._language.poll(job, self._tenures.held(batch))
             self._quota.hear(Operation.POLL, asked, now())
+            if isinstance(verdict, Done):
+                self._quota.owe(Operation.POLL, verdict.value.pages - 1, now())
             if ended := vigil.hear(verdict, asked, now(), self._answered):
                 if isinstance(ended, Done):
                     self._heard(Operation.POLL)

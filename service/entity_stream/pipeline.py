@@ -195,7 +195,9 @@ class Line:
 
     def see(self, look: Look) -> None:
         """Take in where the whole group stands: when it will be done, and which part of the quota is ours."""
-        self._trend.see(look, Strain(window=self._window.occupancy, quota=self._resources.load()))
+        mine = {(each.topic, each.index) for each in self._tenures.unfinished()}
+        left = sum(part.left for place, part in look.parts.items() if place in mine)
+        self._trend.see(look, Strain(self._window.occupancy, self._resources.load(), left))
         self._resources.see(look)
 
     def miss(self, group: Collection[Place], ahead: float) -> None:

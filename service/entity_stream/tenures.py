@@ -142,11 +142,15 @@ class Tenures:
     # submits
 
     def ours(self, grant: Grant) -> Grant:
-        """Leave out the documents whose partition is not ours any more; the probe always is."""
-        if grant.batch is PROBE or all(document.record.partition in self._held for document in grant.batch):
-            return grant
-        batch = tuple(document for document in grant.batch if document.record.partition in self._held)
-        return grant.only(self._held.values(), batch)
+        """Leave out the documents whose partition is not ours any more."""
+        batch = self.held(grant.batch)
+        return grant if batch is grant.batch else grant.only(self._held.values(), batch)
+
+    def held(self, batch: Batch) -> Batch:
+        """Return what of a batch is ours; the probe always is."""
+        if batch is PROBE or all(document.record.partition in self._held for document in batch):
+            return batch
+        return tuple(document for document in batch if document.record.partition in self._held)
 
     def hold(self, batch: Batch) -> bool:
         """Tell whether any of a batch is ours, or is the probe."""

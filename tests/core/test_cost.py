@@ -29,10 +29,10 @@ def batch(lengths: list[int]) -> Batch:
     )
 
 
-def page(transactions: dict[str, int], faults: tuple[str, ...] = ()) -> JobState:
+def page(transactions: dict[str, int], faults: tuple[str, ...] = (), *, tells_cost: bool = False) -> JobState:
     """Make the page of a job that tells this."""
     blamed = dict.fromkeys(faults, NO_FAULT)
-    return JobState("succeeded", {}, blamed, (), Model("", ""), None, None, None, transactions)
+    return JobState("succeeded", {}, blamed, (), Model("", ""), None, None, None, transactions, tells_cost)
 
 
 @given(st.integers(1, 125_000))
@@ -78,6 +78,23 @@ def test_a_document_at_fault_is_not_billed_where_the_result_tells() -> None:
     assert correction(documents, [page({ids[0]: 2}, faults=(ids[1],))]) == -1
     assert correction(documents, [page({}, faults=(ids[1],))]) == 0
     assert correction(documents, []) == 0
+
+
+def test_a_job_all_of_whose_documents_are_at_fault_costs_nothing() -> None:
+    """No document of it tells a figure, but the sum of the result does: 0."""
+    documents = batch([1_500, 10])
+    faults = tuple(document.wire_id for document in documents)
+    assert correction(documents, [page({}, faults, tells_cost=True)]) == -3
+    served = ServedJob(
+        "j",
+        "succeeded",
+        MOMENT,
+        MOMENT,
+        MOMENT,
+        (ServedTask("0", "P", "D", "succeeded", MOMENT, (Faulty("a", NO_FAULT),)),),
+    )
+    assert decode_job(encode_job(served, "http://h", "2023-04-01", show_stats=True)).tells_cost
+    assert not decode_job(encode_job(served, "http://h", "2023-04-01")).tells_cost
 
 
 def test_the_engine_tells_what_is_read() -> None:

@@ -154,6 +154,17 @@ def test_a_group_that_falls_behind_is_made_no_smaller(
     assert wanted >= members
 
 
+@given(st.integers(1, 10**6), st.integers(1, 5_000), rates, st.integers(1, 60), st.floats(0, 1), st.floats(0, 1))
+def test_who_has_nothing_to_do_asks_for_no_more_replicas(
+    backlog: int, settling: int, arriving: int, members: int, window: float, quota: float
+) -> None:
+    """What holds up those who have the backlog it cannot know: it may be the quota, that it has lent itself."""
+    found = foreseen(backlog, settling, arriving, Strain(window, quota, left=0), members)
+    wanted = found.desired_replicas(300.0)
+    assert wanted
+    assert wanted <= members
+
+
 def test_before_anything_is_settled_the_number_stays() -> None:
     """A cold start, or an outage, is no reason for more."""
     assert foreseen(10**6, 0, 100, FULL, members=3).desired_replicas(300.0) == 3

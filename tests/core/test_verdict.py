@@ -288,7 +288,7 @@ def outcome_as(each: Document, fate: str) -> Annotated | Rejected:
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        ("0", 0.0),
+        ("0", None),
         ("1", 1.0),
         (" 30 ", 30.0),
         ("1296000", 1_296_000.0),
@@ -308,12 +308,12 @@ def outcome_as(each: Document, fate: str) -> Annotated | Rejected:
     ],
 )
 def test_retry_after_is_read_as_seconds_from_now(value: str | None, seconds: float | None) -> None:
-    """Seconds and dates are read; what is absent, past, negative or no number is None."""
+    """Seconds and dates are read; what is absent, past, now, negative or no number is None."""
     assert retry_after(value, NOW) == seconds
 
 
 @given(st.text(max_size=40) | st.floats().map(str))
 def test_retry_after_is_a_usable_number_or_none(value: str) -> None:
-    """Whatever the header holds, the result is None or a finite number of seconds that is not negative."""
+    """Whatever the header holds, the result is None or a finite number of seconds above 0."""
     seconds = retry_after(value, NOW)
-    assert seconds is None or 0 <= seconds < math.inf
+    assert seconds is None or 0 < seconds < math.inf

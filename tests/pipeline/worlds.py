@@ -225,6 +225,13 @@ class Endpoint:
 
     async def poll(self, job: Job, batch: Batch) -> PollVerdict:
         assert job.resource == self.name, "asked for a job of another"
+        assert (
+            self.epochs is None
+            or batch is PROBE
+            or all(
+                self.epochs[document.record.partition.index] == document.record.partition.epoch for document in batch
+            )
+        ), "asked for the result of what is no longer ours: it would count for the next owner, too"
         self.polls[job.id] += 1
         if trouble := await self._trouble("poll"):
             return trouble

@@ -37,7 +37,7 @@ def correction(batch: Batch, pages: Sequence[JobState]) -> int:
     Only for results that tell: a document at fault is not billed then, and one of which nothing is told is as counted.
     """
     told = {name: count for page in pages for name, count in page.transactions.items()}
-    if not told:
+    if not told and not any(page.tells_cost for page in pages):
         return 0
     told |= dict.fromkeys((name for page in pages for name in page.faults), 0)
     return sum(told[each.wire_id] - text_records(each.text) for each in batch if each.wire_id in told)

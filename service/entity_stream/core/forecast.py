@@ -32,6 +32,8 @@ class Strain(Struct, frozen=True):
     """Part of its window that is taken, from 0 to 1."""
     quota: float
     """Part of its quota that is used, from 0 to 1; 1 also while the API keeps everybody away."""
+    left: float = math.inf
+    """Records of its own partitions that are not settled."""
 
 
 class Forecast(Struct, frozen=True):
@@ -87,7 +89,8 @@ class Forecast(Struct, frozen=True):
         if not self.settled:
             return 1.0 if self.backlog else 0.0
         load = self.strain.window * (self.arrived + self.backlog / within) / self.settled
-        return min(load, 1.0) if self.strain.quota >= SATURATED else load
+        idle = self.strain.left * (self.members or 1) <= self._in_hand  # so it cannot tell what holds up the others
+        return min(load, 1.0) if idle or self.strain.quota >= SATURATED else load
 
 
 class _Step(Struct, frozen=True):
@@ -130,6 +133,7 @@ class Trend:
             strain=Strain(
                 window=sum(step.strain.window * step.seconds for step in self._steps) / seconds,
                 quota=sum(step.strain.quota * step.seconds for step in self._steps) / seconds,
+                left=sum(step.strain.left * step.seconds for step in self._steps) / seconds,
             ),
         )
 

@@ -105,7 +105,7 @@ class Spacing:
 class Slots:
     """Slots that are divided among replicas: they lie at the same moments of the clock on the wall for all."""
 
-    __slots__ = ("_calls", "_grid", "_late", "_ready", "_seen", "_share")
+    __slots__ = ("_calls", "_grid", "_late", "_owed", "_ready", "_seen", "_share")
 
     def __init__(self, interval: float, seconds: float, share: Share, grid: float) -> None:
         """Have a call in every interval, at moments that lie on a grid of so many seconds."""
@@ -115,6 +115,7 @@ class Slots:
         # so much is above the quota, should all be late at once
         self._late = max(0.9 * max(self._grid, interval), LATE_PART * seconds / 2)
         self._seen = 0
+        self._owed = 0  # calls that were made before their slot had come
         self._ready: deque[float] = deque()  # slots of ours that have come and are not used, one for each call
 
     def slot(self, place: int, now: float) -> float:
@@ -129,14 +130,16 @@ class Slots:
         return self._moment(number) + ROUNDING
 
     def take(self, _: float) -> None:
-        """Use a slot that has come."""
+        """Use a slot that has come, or the next that will."""
         if self._ready:
             self._ready.popleft()
+        else:
+            self._owed += 1
 
     def skip(self, now: float) -> None:
         """Begin anew: what has come so far was not divided."""
         self._ready.clear()
-        self._seen = self._number(now)
+        self._seen, self._owed = self._number(now), 0
 
     def _look(self, now: float) -> None:
         """Keep the slots of ours that have come since the last look, and let go those that are too old."""
@@ -146,7 +149,8 @@ class Slots:
             if self._share.ours(number, now):
                 self._ready.extend([self._moment(number)] * self._good_for(number))
         self._seen = last
-        while self._ready and self._ready[0] < now - self._late:
+        while self._ready and (self._owed or self._ready[0] < now - self._late):
+            self._owed = max(0, self._owed - 1)
             self._ready.popleft()
 
     def _good_for(self, number: int) -> int:

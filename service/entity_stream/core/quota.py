@@ -19,6 +19,9 @@ from entity_stream.core.throttle import Throttle
 EDGE = 1e-6
 """Seconds that are not worth waiting for: less than a clock tells."""
 
+WASTE = 0.01
+"""The part of a quota that may be left unused for the sake of whole calls."""
+
 LEAST_PART = 1e-3
 """The part of the slots that counts as ours for the throttle, when we have none and so make no call."""
 
@@ -50,11 +53,16 @@ class Rate(Struct, frozen=True):
     """Whose calls are counted, together."""
 
     def part(self, part: float) -> "Rate":
-        """Leave a part of it, from 0 (none of it, left out) to 1."""
-        calls = math.floor(self.calls * part + EDGE)
-        if calls:
+        """Leave a part of it, from 0 (none of it, left out) to 1.
+
+        Where that is no whole number of calls, and leaving out the rest would waste it, one more has a longer window:
+        calls lie evenly, so no window as long as before holds more of them than that.
+        """
+        exactly = self.calls * part
+        calls = math.floor(exactly + EDGE)
+        if calls >= exactly * (1 - WASTE):
             return Rate(calls, self.seconds, self.operations)
-        return Rate(1, self.seconds / (self.calls * part), self.operations)
+        return Rate(calls + 1, self.seconds * (calls + 1) / exactly, self.operations)
 
 
 Rates = tuple[Rate, ...]
@@ -144,6 +152,11 @@ class Quota:
         throttle.take(now, self._most(operation, now) if throttle.awake else math.inf)
         for pace in self._paces_of(operation):
             pace.take(now)
+
+    def owe(self, operation: Operation, calls: int, now: float) -> None:
+        """Count calls that were made without asking, as a result has more pages than one: others wait for them."""
+        for _ in range(calls):
+            self.take(operation, self.enter(), now)
 
     def hear(self, operation: Operation, sent: float, now: float) -> None:
         """Hear that a call is answered. Whoever never says so has no allowance for calls that are long on their way."""

@@ -84,6 +84,8 @@ class Judged(Struct, frozen=True):
     """When it last changed, likewise."""
     annotates: bool = False
     """Whether the model has read anything, be it another's document: what it rejects beside that is at fault."""
+    pages: int = 1
+    """Calls that it took."""
 
 
 SubmitVerdict = Done[Job] | Wait | Freeze | Halve | Park
@@ -269,6 +271,7 @@ def judge(batch: Batch, pages: Sequence[JobState]) -> Judged:
         created=max((page.created.timestamp() for page in pages if page.created), default=math.inf),
         ended=max((page.last_updated.timestamp() for page in pages if page.last_updated), default=-math.inf),
         annotates=any(page.entities for page in pages),
+        pages=len(pages),
     )
 
 
@@ -282,14 +285,17 @@ def possibly_billed(answer: Answer | Silence) -> bool:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Read a Retry-After, seconds or an HTTP date, as seconds from now; None where it says nothing usable."""
+    """Read a Retry-After, seconds or an HTTP date, as seconds from now; None where it says nothing usable.
+
+    Nor does a 0: it is a spell of less than a second, and whoever came back at once would be refused again.
+    """
     if value is None:
         return None
     try:
         seconds = float(value)
     except ValueError:
         seconds = _seconds_until(value, now)
-    return seconds if 0 <= seconds < math.inf else None
+    return seconds if 0 < seconds < math.inf else None
 
 
 def _seconds_until(date: str, now: float) -> float:

@@ -59,6 +59,8 @@ class JobState(Struct, frozen=True):
     """As its tasks say it, which is to the microsecond; to the second where they do not."""
     transactions: dict[str, int] = {}
     """By document id: the text records that it is billed as, where the result says so."""
+    tells_cost: bool = False
+    """Whether the result says what is billed, if only as a sum: then a document at fault costs nothing."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -133,6 +135,7 @@ def decode_job(body: bytes) -> JobState:
         created=_moment(job.created_date_time),
         last_updated=_last_updated(job, items),
         transactions=dict(_transactions(results)),
+        tells_cost=any(_billed(part.statistics) is not None for part in results),
     )
 
 
@@ -165,10 +168,14 @@ def _entities(results: Iterable[Results]) -> dict[str, tuple[Entity, ...]]:
 def _transactions(results: Iterable[Results]) -> Iterator[tuple[str, int]]:
     for part in results:
         for document in part.documents or ():
-            if isinstance(told := document.statistics, dict):
-                count = told.get("transactionsCount")
-                if isinstance(count, int) and 0 <= count <= MOST_CHARACTERS:
-                    yield document.id, count
+            if (count := _billed(document.statistics)) is not None:
+                yield document.id, count
+
+
+def _billed(statistics: object) -> int | None:
+    """Read how many text records statistics say are billed; None where they do not, or make no sense."""
+    count = statistics.get("transactionsCount") if isinstance(statistics, dict) else None
+    return count if isinstance(count, int) and 0 <= count <= MOST_CHARACTERS else None
 
 
 def _faults(results: Iterable[Results]) -> dict[str, Fault]:
