@@ -1,9 +1,11 @@
 """What a document costs the service when more of them wait, or more partitions: CPU, once it is warm.
 
-The rule that keeps it honest: what starting costs is left out for all sizes alike, and the process is looked at from
-outside. All that is compared differs in one number only.
+The rule that keeps it honest: what starting costs is left out for all sizes alike, and so is what the process uses in
+the same time without any work, measured in the same life. It is looked at from outside. All that is compared differs in
+one number only.
 """
 
+import asyncio
 from itertools import islice
 
 from tests.bench import contenders, documents, watching
@@ -13,10 +15,15 @@ from tests.bench.plan import Contender, Size
 from tests.bench.scenarios import SLOWEST, START
 from tests.judge.conditions import Conditions, Duration
 
+IDLE = 5.0
+"""Seconds that the service is watched without work."""
+
 
 async def grow(arena: Arena, sizes: tuple[Size, ...], rounds: int) -> tuple[Grown, ...]:
-    """Play all rounds; in each every size has its turn."""
-    found: dict[Size, list[float]] = {size: [] for size in sizes}
+    """Play all rounds; in each every size has its turn, or more than one."""
+    found: dict[Size, list[float]] = {
+        size: [] for size in sorted(set(sizes), key=lambda size: (size.partitions, size.documents))
+    }
     for number in range(rounds):
         for size in sizes:
             named = f"{size.documents:,} documents, {size.partitions} partitions"
@@ -42,5 +49,7 @@ async def _run(arena: Arena, size: Size) -> float:
             for done in range(size.warm + size.documents, count + 1, size.documents):
                 await documents.write(arena.bootstrap, topic, islice(records, size.documents), size.partitions)
                 last = await progress.look(process.pid, done, START + size.documents / SLOWEST)
+            await asyncio.sleep(IDLE)
+            idle = (watching.cpu_seconds(process.pid) - last.cpu) / IDLE
         await watching.check_all(task, count)
-    return watching.cpu_between(first, last)
+    return watching.cpu_between(first, last, idle)

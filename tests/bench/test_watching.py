@@ -49,6 +49,13 @@ def test_cpu_counts_between_two_looks() -> None:
     assert found == pytest.approx(15)
 
 
+def test_what_is_used_without_work_is_left_out() -> None:
+    """By the seconds between two looks, whatever came out between them."""
+    first, last = Look({0: 100}, cpu=1.0, peak=0, at=10.0), Look({0: 2_100}, cpu=3.0, peak=0, at=20.0)
+    assert cpu_between(first, last) == pytest.approx(1.0)
+    assert cpu_between(first, last, idle=0.05) == pytest.approx(0.75)
+
+
 @given(st.integers(1, 500), st.integers(0, 500))
 def test_cpu_between_looks_counts_all_partitions(one: int, other: int) -> None:
     """What came out in any partition between two looks shares the CPU that was used between them."""

@@ -12,10 +12,7 @@ from msgspec import Struct
 
 from tests.bench.figures import Figure, Grown, Held, Outcome, Report, Run, Spent, Tail, of, ratio, spread
 from tests.bench.known import KNOWN
-from tests.bench.plan import MODES, MOVING, OPPONENTS, PARTITIONS, Contender, allowed
-
-USUAL = 100_000, PARTITIONS
-"""Documents that wait, and their partitions: what other sizes are held against."""
+from tests.bench.plan import MODES, MOVING, OPPONENTS, USUAL, Contender, allowed
 
 AT_LEAST, EXACTLY, PLAIN = Contender.AT_LEAST_ONCE, Contender.EXACTLY_ONCE, Contender.PLAIN
 
@@ -226,10 +223,11 @@ def _tail(tail: Outcome[Tail], bounds: Bounds) -> Iterator[Check]:
 
 
 def _growth(grown: Sequence[Grown], bounds: Bounds) -> Iterator[Check]:
-    """Hold every size against a hundred thousand documents in six partitions."""
-    usual = [spread(one.cpu).middle for one in grown if (one.documents, one.partitions) == USUAL]
+    """Hold every size against the usual."""
+    held_against = USUAL.documents, USUAL.partitions
+    usual = [spread(one.cpu).middle for one in grown if (one.documents, one.partitions) == held_against]
     for one in grown if usual else ():
-        if (one.documents, one.partitions) != USUAL:
+        if (one.documents, one.partitions) != held_against:
             what = f"growth: CPU for a document, {one.documents:,} in {one.partitions} partitions, off the usual by"
             off = abs(spread(one.cpu).middle / usual[0] - 1)
             yield Check(what, off, Relation.AT_MOST, bounds.flat)

@@ -7,6 +7,7 @@ end of a transaction takes one as well.
 
 import asyncio
 import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -42,6 +43,8 @@ class Look(Struct, frozen=True):
     """Seconds since the process started, all its threads, user and system."""
     peak: int
     """The most bytes that were ever resident."""
+    at: float = 0.0
+    """By a clock that only runs."""
 
 
 class Progress:
@@ -76,7 +79,7 @@ class Progress:
                     await asyncio.sleep(BETWEEN_LOOKS)
         except TimeoutError:
             raise Unsound(f"{found} of {done} documents are done after {within:.0f} s") from None
-        return Look(await self.ends(), cpu_seconds(pid), resident(pid, "VmHWM"))
+        return Look(await self.ends(), cpu_seconds(pid), resident(pid, "VmHWM"), time.monotonic())
 
 
 @asynccontextmanager
@@ -123,9 +126,13 @@ def cpu_for_a_thousand(first: Look, last: Look, messages: Sequence[Message]) -> 
     return 1000 * (last.cpu - first.cpu) / count
 
 
-def cpu_between(first: Look, last: Look) -> float:
-    """CPU seconds for 1,000 messages that came out between two looks, where nothing else takes offsets."""
-    return 1000 * (last.cpu - first.cpu) / (sum(last.ends.values()) - sum(first.ends.values()))
+def cpu_between(first: Look, last: Look, idle: float = 0.0) -> float:
+    """CPU seconds for 1,000 messages that came out between two looks, where nothing else takes offsets.
+
+    `idle` are those that the process uses in any second, whether or not there is work: they are left out.
+    """
+    used = last.cpu - first.cpu - idle * (last.at - first.at)
+    return 1000 * used / (sum(last.ends.values()) - sum(first.ends.values()))
 
 
 def rate(stamps: Sequence[int], unseen: int) -> float:
