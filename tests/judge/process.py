@@ -103,7 +103,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         process.terminate()
     try:
         async with asyncio.timeout(PATIENCE):
-            await process.wait()
+            await process.communicate()  # its pipe has to end too: else its transport outlives a loop that ends right now
     except TimeoutError:
         process.kill()
         raise
