@@ -12,11 +12,11 @@ import pytest_asyncio
 
 from entity_stream.core.mistake import Mistake
 from tests.integration.brokers import Broker, SecureBroker, broker, required, secure_broker
+from tests.integration.met import is_one_of_several, note
 from tests.integration.node import NoBroker
 from tests.integration.topics import create_topic, delete_topics
 
 T = TypeVar("T")
-MET = pytest.StashKey[dict[str, str]]()
 
 
 class NewTopic(Protocol):
@@ -55,21 +55,15 @@ async def new_topic(request: pytest.FixtureRequest, kafka: Broker) -> AsyncItera
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what needs a broker, so that `-m "not kafka"` leaves it out."""
+    """Mark what needs a broker, so that `-m "not kafka"` leaves it out; all of it meets the same one."""
     if {"kafka", "secure_kafka"}.intersection(getattr(item, "fixturenames", ())):
         item.add_marker("kafka")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say which brokers were met, and why others were not."""
-    for role, what in config.stash.get(MET, {}).items():
-        terminalreporter.write_line(f"{role}: {what}")
+    item.add_marker(pytest.mark.xdist_group("brokers"))
 
 
 @contextmanager
 def _met(config: pytest.Config, role: str, door: AbstractContextManager[T]) -> Iterator[T]:
     """Open a door to a broker and note what is behind it; if nothing is, the test skips or the run fails."""
-    met = config.stash.setdefault(MET, {})
     with ExitStack() as until_the_end:
         # SIGTERM ends the run as Ctrl-C does, so that whatever was started is ended in order
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -77,9 +71,11 @@ def _met(config: pytest.Config, role: str, door: AbstractContextManager[T]) -> I
         try:
             found = until_the_end.enter_context(door)
         except (NoBroker, Mistake) as reason:
-            met[role] = str(reason)
+            note(config, role, reason)
+            if (required() or isinstance(reason, Mistake)) and is_one_of_several(config):
+                pytest.fail(str(reason), pytrace=False)  # only the one that has started this process can end the run
             if required() or isinstance(reason, Mistake):
                 pytest.exit(str(reason), pytest.ExitCode.TESTS_FAILED)
             pytest.skip(f"no Kafka: the line that begins with '{role}:' says why")
-        met[role] = str(found)
+        note(config, role, found)
         yield found

@@ -103,7 +103,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         process.terminate()
     try:
         async with asyncio.timeout(PATIENCE):
-            await process.communicate()  # its pipe has to end too: else its transport outlives a loop that ends right now
+            await (
+                process.communicate()
+            )  # its pipe has to end too: else its transport outlives a loop that ends right now
     except TimeoutError:
         process.kill()
         raise

@@ -230,8 +230,8 @@ async def test_after_a_blip_the_window_does_not_stand_in_line_at_the_smaller_res
     west, east = Resource("west", quota=(Rate(1_000, 60.0),)), Resource("east", quota=(Rate(20, 60.0),))
     plan = replace(PLAN, window=64, limits=SMALL)
     world = several(Log(plain(60_000)), [Faults(outage=(30.0, 38.0)), CALM], (west, east), plan)
-    await world.run_until(lambda: now() > 70)
-    assert submits(at(world, "west"), 45.0, 70.0) >= 0.8 * submits(at(world, "west"), 5.0, 30.0)
+    await world.run_until(lambda: now() > 60)
+    assert submits(at(world, "west"), 45.0, 60.0) >= 0.8 * submits(at(world, "west"), 15.0, 30.0)
 
 
 @pytest.mark.asyncio
