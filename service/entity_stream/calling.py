@@ -44,6 +44,10 @@ ALONE = 5
 """Submits of one batch in a row that bring trouble while others are taken: it is the batch then, not an outage."""
 
 
+UNHEARD = 1.0
+"""Seconds between two looks of a batch at a resource that does not tell how its jobs are, without news."""
+
+
 class Submitted(Struct, frozen=True):
     """How a submit ended."""
 
@@ -114,12 +118,16 @@ class Calls:
             return Offer(shut=True, wait=math.inf)
         if wait := self._gates[Operation.SUBMIT].wait(now()):
             return Offer(shut=True, wait=wait)
-        wait, polls = self._quota.soonest(Operation.SUBMIT, now()), self._gates[Operation.POLL]
-        if self.in_flight:
-            if polls.cause is not None:
-                return Offer(shut=True, wait=polls.wait(now()))
-            wait = max(wait, self._quota.frozen(Operation.POLL, now()))
+        if wait := self._unheard():
+            return Offer(shut=True, wait=wait)
+        frozen = self._quota.frozen(Operation.POLL, now()) if self.in_flight else 0.0
+        wait = max(frozen, self._quota.soonest(Operation.SUBMIT, now()))
         return Offer(wait=wait, full=self.submitting + self.in_flight >= part)
+
+    def _unheard(self) -> float:
+        """Seconds until it is worth while to look whether the jobs that we have can be asked for; 0: they can."""
+        silent = self.in_flight and self._gates[Operation.POLL].cause is not None
+        return max(UNHEARD, self._gates[Operation.POLL].wait(now())) if silent else 0.0
 
     @property
     def doubted(self) -> bool:
@@ -141,21 +149,21 @@ class Calls:
         """Why each operation is tried by one caller at a time only, if it is."""
         return {operation: gate.cause for operation, gate in self._gates.items()}
 
-    async def submit(self, grant: Grant) -> Submitted | Elsewhere | None:
+    async def submit(self, grant: Grant, ticket: int | None = None) -> Submitted | Elsewhere | None:
         """Submit until the API takes or refuses what is still ours; None when nothing is, or when we stop.
 
-        A job that is taken is named in the journals before anybody else can run.
+        A job that is taken is named in the journals before anybody else can run. Who has a ticket has waited already.
         """
         self.submitting += 1
         try:
-            return await self._submit(grant)
+            return await self._submit(grant, self._quota.enter() if ticket is None else ticket)
         finally:
             self.submitting -= 1
 
-    async def _submit(self, grant: Grant) -> Submitted | Elsewhere | None:
+    async def _submit(self, grant: Grant, ticket: int) -> Submitted | Elsewhere | None:
         solitude = Solitude(ALONE)
         for attempt in count():
-            turn = await self._turn(Operation.SUBMIT, grant.batch)
+            turn = await self._turn(Operation.SUBMIT, grant.batch, ticket)
             if turn is None or isinstance(turn, Elsewhere):
                 break
             grant, sent = self._tenures.ours(grant), now()  # right before the request: a revoke may have come meanwhile
@@ -205,7 +213,7 @@ class Calls:
         watch, vigil = self._polling.watch(batch, born), Vigil(born, self._plan.overdue)
         if not resumed:
             await self._until_likely(watch, vigil, batch)
-        while await self._turn(Operation.POLL, batch):
+        while await self._turn(Operation.POLL, batch, self._quota.enter()):
             asked = now()
             verdict = await self._language.poll(job, self._tenures.held(batch))
             self._quota.hear(Operation.POLL, asked, now())
@@ -263,13 +271,12 @@ class Calls:
             self.wake()
         gate.open()
 
-    async def _turn(self, operation: Operation, batch: Batch) -> Lease | Elsewhere | None:
+    async def _turn(self, operation: Operation, batch: Batch, ticket: int) -> Lease | Elsewhere | None:
         """Wait until the operation may be called; None when there is nothing to call for any more.
 
         Trouble may begin while we wait for a slot. No document is paid for by who is no longer a member of the group.
         Whether a batch moves is asked once, when it is in nobody's way here: asked again, the answer may be another.
         """
-        ticket = self._quota.enter()
         try:
             while self._wanted(operation, batch):
                 if wait := self._held_up(operation, batch):
@@ -309,8 +316,11 @@ class Calls:
 
     def _held_up(self, operation: Operation, batch: Batch) -> float:
         """Seconds until it is worth while to ask for a slot, if there is no news before."""
-        if operation is Operation.SUBMIT and self._doubt and batch is not PROBE:
-            return self._plan.park_for
+        if operation is Operation.SUBMIT and batch is not PROBE:
+            if self._doubt:
+                return self._plan.park_for
+            if wait := self._unheard():
+                return wait
         return self._quota.frozen(operation, now()) or self._gates[operation].wait(now())
 
     async def _sit_out(self, operation: Operation, trouble: Wait | Freeze | Park, attempt: int) -> None:

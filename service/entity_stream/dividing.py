@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from entity_stream.core.backlog import Look
 from entity_stream.core.model import Place
 from entity_stream.core.quota import Quota
+from entity_stream.core.share import Seen
 from entity_stream.moments import now
 from entity_stream.tenures import Tenures
 
@@ -21,20 +22,23 @@ class Division:
         self._tenures = tenures
         self._group: Collection[Place] = ()
         self._ahead = 0.0  # the clock on the wall, less the loop's
+        self._ends: dict[Place, int] = {}  # of the logs, at the last look
         tenures.on_change(self._divide)
 
     def see(self, look: Look) -> None:
         """Take in a look at all partitions of the group."""
         self._group, self._ahead = look.parts.keys(), look.ahead
         records = {place: max(part.left, int(part.busy)) for place, part in look.parts.items()}
-        self._divide(records, now() - look.taken_at)
+        arrived = {place: part.end - self._ends[place] for place, part in look.parts.items() if place in self._ends}
+        self._ends = {place: part.end for place, part in look.parts.items()}
+        self._divide(Seen(records, now() - look.taken_at, arrived))
 
     def miss(self, group: Collection[Place], ahead: float) -> None:
         """Hear that a look failed: the partitions of the group, where they are known, and the clock on the wall."""
         self._group, self._ahead = group or self._group, ahead
         self._divide()
 
-    def _divide(self, look: Mapping[Place, int] | None = None, age: float = 0.0) -> None:
+    def _divide(self, look: Seen | None = None) -> None:
         mine = {(each.topic, each.index): records for each, records in self._tenures.unfinished().items()}
         for quota in self.quotas.values():
-            quota.share.see(now(), mine, self._group, look, self._ahead, age)
+            quota.share.see(now(), mine, self._group, look, self._ahead)

@@ -6,6 +6,7 @@ right says nothing of another. What the routes of a resource share is its quota.
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from entity_stream.calling import Calls, Elsewhere, Submitted
 from entity_stream.core.backlog import Look
@@ -68,8 +69,9 @@ class Resources:
     def __init__(self, languages: Mapping[Target, Language], plan: Plan, tenures: Tenures, stop: asyncio.Event) -> None:
         """Call each target by its language; the plan says what is special of its resource."""
         resources = {each.name: each for each in plan.resources}
-        self._division = Division({name: Quota(each.quota or plan.quota) for name, each in resources.items()}, tenures)
-        quotas = self._division.quotas
+        self._tickets = count()
+        quotas = {name: Quota(each.quota or plan.quota, self._tickets) for name, each in resources.items()}
+        self._division = Division(quotas, tenures)
         weights = {each: resources[each.resource].weight for each in languages if not resources[each.resource].draining}
         self._takers: dict[Route | None, Takers] = {}
         self._calls: dict[Target, Calls] = {}
@@ -105,10 +107,10 @@ class Resources:
 
     async def submit(self, grant: Grant) -> tuple[str, Submitted] | None:
         """Submit until a resource takes or refuses what is still ours; tell which. None when nothing is, or we stop."""
-        takers = self._takers[grant.batch[0].route]
+        takers, ticket = self._takers[grant.batch[0].route], next(self._tickets)  # it keeps its turn wherever it goes
         while True:
             target, calls = takers.choose()
-            match await calls.submit(grant):
+            match await calls.submit(grant, ticket):
                 case Submitted() as submitted:
                     return target.resource, submitted
                 case None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entity_stream.core.quota import MINUTE, Operation, Quota, Rate, slowest
+from entity_stream.core.share import Seen
 from tests.core.driving import Drive
 from tests.judge.conditions import Limit
 from tests.judge.limits import KINDS
@@ -188,8 +189,8 @@ def test_a_part_of_a_quota_is_never_more(count: int, part: float) -> None:
 def test_what_a_second_page_took_is_made_up_for(replicas: int) -> None:
     """A result of two pages is two calls for one slot: the next slot is taken for it, whoever divides them."""
     quota, places = Quota([Rate(10, 1.0)]), [("in", index) for index in range(replicas)]
-    quota.share.see(0.0, dict.fromkeys(places[:1], 1), places, dict.fromkeys(places, 1))
-    quota.share.see(6.0, dict.fromkeys(places[:1], 1), places, dict.fromkeys(places, 1))
+    quota.share.see(0.0, dict.fromkeys(places[:1], 1), places, Seen(dict.fromkeys(places, 1)))
+    quota.share.see(6.0, dict.fromkeys(places[:1], 1), places, Seen(dict.fromkeys(places, 1)))
     went, now = 0, 10.0
     while now < 40.0:
         ticket = quota.enter()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entity_stream.core.model import Place
-from entity_stream.core.share import HANDOVER, HELD, LAG, Share
+from entity_stream.core.share import HANDOVER, HELD, LAG, Seen, Share
 
 LONG = 1_000.0
 """Seconds after which whatever was seen is known to all."""
@@ -20,8 +20,8 @@ def settled(mine: list[Place], ring: list[Place], records: dict[Place, int], per
     """Have a replica look at the same for a long time."""
     share = Share(per_second)
     for n in range(20):
-        share.see(n * LAG / 2, dict.fromkeys(mine, 0), ring, records)
-    share.see(LONG, dict.fromkeys(mine, 0), ring, records)
+        share.see(n * LAG / 2, dict.fromkeys(mine, 0), ring, Seen(records))
+    share.see(LONG, dict.fromkeys(mine, 0), ring, Seen(records))
     return share
 
 
@@ -128,7 +128,7 @@ def test_a_trickle_keeps_its_slots() -> None:
     ring = [("in", 0), ("in", 1)]
     share = settled([ring[1]], ring, {ring[0]: 10**6, ring[1]: 5})
     for seconds, records in [(0.0, 0), (2.0, 0), (4.0, 1)]:
-        share.see(LONG + seconds, {ring[1]: records}, ring, {ring[0]: 10**6, ring[1]: records})
+        share.see(LONG + seconds, {ring[1]: records}, ring, Seen({ring[0]: 10**6, ring[1]: records}))
     assert share.part(LONG + 4.0) == 0.5
 
 
@@ -140,7 +140,7 @@ def test_a_short_silence_lends_nothing(idle: float, lends: bool) -> None:
     share = settled([ring[0]], ring, busy)
     moment = LONG
     while moment < LONG + idle:
-        share.see(moment, {ring[0]: 10**6}, ring, {ring[0]: 10**6, ring[1]: 0})
+        share.see(moment, {ring[0]: 10**6}, ring, Seen({ring[0]: 10**6, ring[1]: 0}))
         moment += LAG / 2
-    share.see(LONG + idle, {ring[0]: 10**6}, ring, {ring[0]: 10**6, ring[1]: 0})
+    share.see(LONG + idle, {ring[0]: 10**6}, ring, Seen({ring[0]: 10**6, ring[1]: 0}))
     assert all(share.ours(n, LONG + idle) for n in range(10)) is lends

@@ -55,10 +55,9 @@ async def new_topic(request: pytest.FixtureRequest, kafka: Broker) -> AsyncItera
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what needs a broker, so that `-m "not kafka"` leaves it out; all of it meets the same one."""
+    """Mark what needs a broker, so that `-m "not kafka"` leaves it out."""
     if {"kafka", "secure_kafka"}.intersection(getattr(item, "fixturenames", ())):
         item.add_marker("kafka")
-    item.add_marker(pytest.mark.xdist_group("brokers"))
 
 
 @contextmanager

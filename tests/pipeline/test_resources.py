@@ -213,6 +213,17 @@ async def test_a_resource_that_cannot_be_asked_for_its_jobs_gets_no_more(verdict
 
 
 @pytest.mark.asyncio
+async def test_where_one_is_silent_and_the_other_refuses_the_window_stays_one() -> None:
+    """Nobody takes more of what it cannot be asked for, only because there is nobody else."""
+    plan = replace(PLAN, window=16, limits=SMALL, quota=(Rate(600, 60.0),))
+    world = several(Log(plain(60_000)), [CALM, Faults(parked=(20.0, HOUR))], plan=plan)
+    silent_polls(at(world, "west"), Wait("HTTP 500"), 30.0, 300.0)
+    await world.run_until(lambda: now() > 290)
+    assert submits(at(world, "west"), 40.0, 290.0) <= 16
+    assert at(world, "west").under_way <= 16
+
+
+@pytest.mark.asyncio
 async def test_a_window_stays_one_where_another_route_of_the_only_resource_has_no_jobs() -> None:
     """That a route is silent whose gate nobody has tried does not let others take more than the window."""
     plan = replace(PLAN, window=8, limits=SMALL, routing=ROUTING)

@@ -20,7 +20,7 @@ from tests.integration.node import NoBroker
 from tests.integration.stage import Member, Sent, eventually, everything, send
 from tests.integration.topics import create_topic, delete_topics
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.kafka, pytest.mark.xdist_group("brokers")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.kafka]
 
 PATIENCE = 90.0
 

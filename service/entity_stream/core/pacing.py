@@ -28,9 +28,6 @@ MARKS = 1_000
 FINEST = 0.01
 """Seconds between two slots that are divided, at the least; in a larger quota each is good for several calls."""
 
-LEAST_SHIFT = 0.1
-"""The part of a call by which what a partition has had of it moves on in each turn, at the least."""
-
 RECENT, RECENT_SLOTS = 1.0, 10
 """Seconds, or slots if these last longer, after which a call counts for a third in what was used of late."""
 
@@ -113,7 +110,7 @@ class Slots:
         self._grid = grid * math.ceil(FINEST / grid)
         self._calls = self._grid / interval  # that a slot is good for, on average
         # so much is above the quota, should all be late at once
-        self._late = max(0.9 * max(self._grid, interval), LATE_PART * seconds / 2)
+        self._late = max(0.9 * max(FINEST, interval), LATE_PART * seconds / 2)
         self._seen = 0
         self._owed = 0  # calls that were made before their slot had come
         self._ready: deque[float] = deque()  # slots of ours that have come and are not used, one for each call
@@ -154,14 +151,8 @@ class Slots:
             self._ready.popleft()
 
     def _good_for(self, number: int) -> int:
-        """Count the calls of a slot. Where they do not come out even, each partition gets its part over the turns."""
-        before = number * self._calls + number // self._share.size * self._shift()
-        return math.floor(before + self._calls) - math.floor(before)
-
-    def _shift(self) -> float:
-        """Tell by which part of a call a turn moves on beyond its slots: else some partition might never get one."""
-        step = self._share.size * self._calls % 1
-        return 0.0 if LEAST_SHIFT <= step <= 1 - LEAST_SHIFT else (LEAST_SHIFT - step) % 1
+        """Count the calls of a slot: one more in some, where they do not come out even."""
+        return math.floor((number + 1) * self._calls) - math.floor(number * self._calls)
 
     def _number(self, now: float) -> int:
         return math.floor((now + self._share.ahead) / self._grid)

@@ -6,7 +6,7 @@ use: what is asked again is decided anew, by the freezes, rates and shares of th
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import count
 
@@ -96,8 +96,11 @@ class Quota:
 
     __slots__ = ("_paces", "_queues", "_throttles", "_tickets", "share")
 
-    def __init__(self, rates: Sequence[Rate] = MINUTE) -> None:
-        """Keep to all of these at once; an operation that none of them names may be called at any time."""
+    def __init__(self, rates: Sequence[Rate] = MINUTE, tickets: Iterator[int] | None = None) -> None:
+        """Keep to all of these at once; an operation that none of them names may be called at any time.
+
+        Quotas that draw their tickets from the same numbers know who came first to any of them.
+        """
         self.share = Share(min((rate.calls / rate.seconds for rate in rates), default=math.inf))
         """Which of the slots are ours: all, until it is told of other replicas."""
         self._paces = {
@@ -107,7 +110,7 @@ class Quota:
         _align(self._paces)
         self._throttles = {operation: Throttle(_window(rates, operation)) for operation in Operation}
         self._queues: dict[Operation, list[int]] = {operation: [] for operation in Operation}
-        self._tickets = count()
+        self._tickets = tickets or count()
 
     def enter(self) -> int:
         """Take a ticket: who has an earlier one goes first."""

@@ -8,6 +8,8 @@ differs by some seconds: whoever *may* have a slot by anybody's view must be us,
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from msgspec import Struct
+
 from entity_stream.core.model import Place
 
 LOOK_EVERY = 3.0
@@ -34,10 +36,24 @@ BORROW = LAG + LOOK_EVERY
 """Seconds of plenty before it does. Where all get work at once each has been seen at work by then, and lends nothing:
 nobody has to leave a slot unused for fear that somebody borrows it."""
 
+TURNS = 8
+"""After so many turns all have other places, in no rhythm: what comes in some slots only, comes to each partition."""
+
 PART_EVERY = 1.0
 """Seconds between two counts of our part."""
 
 GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+class Seen(Struct, frozen=True):
+    """A look at the whole group."""
+
+    records: Mapping[Place, int]
+    """That are unfinished, of each partition: 0 where nothing is in flight either."""
+    age: float = 0.0
+    """Seconds since it was begun."""
+    arrived: Mapping[Place, int] = {}
+    """How many have come since the look before, where that is known."""
 
 
 class _Known:
@@ -46,7 +62,7 @@ class _Known:
     Others may miss what does not last: a spell of work shorter than LAG takes nothing back that is lent.
     """
 
-    __slots__ = ("_busy", "_idle", "_lean", "_plenty", "_since", "_turned", "_worked")
+    __slots__ = ("_busy", "_idle", "_lean", "_lean_since", "_plenty", "_records", "_since", "_turned", "_worked")
 
     def __init__(self, records: int, now: float) -> None:
         """Hear of it for the first time: who has work has likely had it for long; of the others nothing is known."""
@@ -56,10 +72,21 @@ class _Known:
         self._worked = now - HELD  # when it was last seen at work, if but for a moment
         self._plenty = False
         self._turned = -math.inf  # when that changed
-        self._lean = -math.inf  # when it last had none, and for so long that nobody can have missed it
+        self._records = math.inf  # at the last look
+        self._lean_since = now  # since when it can have had no plenty, not even between two looks
+        self._lean = -math.inf  # when that was so last, and for so long that everybody has seen it
 
-    def see(self, records: int, least: float, now: float, age: float = 0.0) -> None:
-        """See how many records it has, or had `age` seconds ago at the most."""
+    def look(self, records: int, arrived: float, least: float, now: float, age: float) -> None:
+        """See how many records it had `age` seconds ago at the most, and how many have arrived since the last look."""
+        if max(records, self._records + arrived) > least:
+            self._lean_since = now
+        elif now - age - self._lean_since >= LAG:
+            self._lean = now - age
+        self._records = records
+        self.see(records, least, now)
+
+    def see(self, records: int, least: float, now: float) -> None:
+        """See how many records it has."""
         if self._busy is not (records > 0):
             if self._busy and now - self._since >= LAG:
                 self._idle = now
@@ -68,8 +95,6 @@ class _Known:
             self._worked = now
         if self._plenty is not (records > least):
             self._plenty, self._turned = not self._plenty, now
-        if not self._plenty and now - self._turned >= LAG:
-            self._lean = now - age
 
     def may_lend(self, now: float) -> bool:
         lasts = self._busy and now - self._since >= LAG
@@ -112,22 +137,20 @@ class Share:
         now: float,
         mine: Mapping[Place, int],
         all_: Collection[Place],
-        look: Mapping[Place, int] | None = None,
+        look: Seen | None = None,
         ahead: float = 0.0,
-        age: float = 0.0,
     ) -> None:
         """Take in what has changed: ours with the records that we have begun, all there are, and a look at these.
 
-        A look tells the unfinished records of each partition of the group: 0 where nothing is in flight either. Where
-        none could be had it is None. It was begun `age` seconds ago; one that is not FRESH is none. `ahead` is what
-        the clock on the wall shows less `now`.
+        Where none could be had it is None; one that is not FRESH is none. `ahead` is what the clock on the wall shows
+        less `now`.
         """
         self.ahead = ahead
         self._divide(now, all_)
         self._own(now, mine)
-        if look is not None and age <= FRESH:
-            self._looked = now - age
-            self._learn(now, {place: max(records, mine.get(place, 0)) for place, records in look.items()}, age)
+        if look is not None and look.age <= FRESH:
+            self._looked = now - look.age
+            self._look(now, mine, look)
         elif self._blind(now) and self._looked > -math.inf:
             self._forget_others(mine)
             self._learn(now, mine)
@@ -135,12 +158,20 @@ class Share:
             self._learn(now, {place: each for place, each in mine.items() if each})
         self._needy = tuple(rank for rank, place in enumerate(self._ring) if self._is_needy(place, now))
 
-    def _learn(self, now: float, records: Mapping[Place, int], age: float = 0.0) -> None:
-        least = self._least / max(1, len(self._ring))
+    def _look(self, now: float, mine: Mapping[Place, int], look: Seen) -> None:
+        least = self._least / self.size
+        for place, records in look.records.items():
+            unfinished = max(records, mine.get(place, 0))
+            if place not in self._known:
+                self._known[place] = _Known(unfinished, now)
+            self._known[place].look(unfinished, look.arrived.get(place, math.inf), least, now, look.age)
+
+    def _learn(self, now: float, records: Mapping[Place, int]) -> None:
+        least = self._least / self.size
         for place, unfinished in records.items():
             if place not in self._known:
                 self._known[place] = _Known(unfinished, now)
-            self._known[place].see(unfinished, least, now, age)
+            self._known[place].see(unfinished, least, now)
 
     def _forget_others(self, mine: Collection[Place]) -> None:
         """Forget what cannot be seen any more: of a partition that becomes ours later nothing old may be believed."""
@@ -197,7 +228,8 @@ class Share:
     def _may_have(self, number: int, now: float) -> Iterator[Place]:
         """Go through the partitions to which a slot may belong by anybody's view."""
         size = len(self._ring)
-        home = self._ring[number % size]
+        rank = (number - int(number // (TURNS * size) * GOLDEN % 1 * size)) % size
+        home = self._ring[rank]
         known = self._known.get(home)
         if known is None or not known.may_lend(now):
             yield home
@@ -208,7 +240,7 @@ class Share:
         if not known.lends(now):
             yield home
         stride = self._strides[number // size % len(self._strides)]
-        for place in self._around(number, stride):
+        for place in self._around(rank, stride):
             if self._may_borrow(place, now):
                 yield place
             other = self._known.get(place)
@@ -224,11 +256,11 @@ class Share:
         known = self._known.get(place)
         return known is None or known.needy(now)
 
-    def _around(self, number: int, stride: int) -> Iterable[Place]:
+    def _around(self, home: int, stride: int) -> Iterable[Place]:
         """Go round the ring, from behind the home of a slot; only to the needy, where it is long between these."""
         size = len(self._ring)
         if len(self._needy) ** 2 > size:
-            return (self._ring[(number + step * stride) % size] for step in range(1, size))
+            return (self._ring[(home + step * stride) % size] for step in range(1, size))
         steps = pow(stride, -1, size)  # from each partition to its neighbour
-        away = sorted((rank - number) * steps % size for rank in self._needy)
-        return (self._ring[(number + step * stride) % size] for step in away if step)
+        away = sorted((rank - home) * steps % size for rank in self._needy)
+        return (self._ring[(home + step * stride) % size] for step in away if step)

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition, errors
 from aiokafka.client import ConnectionGroup
+from aiokafka.consumer.fetcher import FetchError
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
@@ -114,7 +115,7 @@ class KafkaSource:
                 return Fetched(claims=await self._claim(assigned))
             self._pause({tp for tp, name in self._names.items() if name in without})
             records = await self._fetch(wait)
-            return Fetched(records=records, reached={name: state.position for _, name, state in self._states()})
+            return Fetched(records=records, reached=self._reached())
         except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
             await self._begin_again(error)
         except errors.KafkaTimeoutError as error:  # a leader is away: the partitions stay marked, the next read claims
@@ -136,6 +137,13 @@ class KafkaSource:
         if self._marked():
             return ()  # fetched before the seek: it comes again after it
         return self._records(fetched)
+
+    def _reached(self) -> dict[Partition, int]:
+        """Tell how far each partition is read; not where the client has an error to tell, as that passes a record."""
+        fetched = self._consumer._fetcher._records  # noqa: SLF001 (errors are told only once nothing else is there)
+        return {
+            name: state.position for tp, name, state in self._states() if not isinstance(fetched.get(tp), FetchError)
+        }
 
     def lags(self) -> dict[tuple[str, int], int]:
         """Offsets between the position of each partition and what can be read of its log, as far as it is known."""
