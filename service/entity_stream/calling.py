@@ -234,7 +234,8 @@ class Calls:
         """Leave a job alone until its answer is likely there; what others teach meanwhile counts."""
         while self._wanted(Operation.POLL, batch):
             scarce = min(1.0, self._quota.soonest(Operation.POLL, now()))
-            vigil.due = self._polling.due(watch, vigil.ran, scarce)
+            crowded = self.submitting + self.in_flight >= self._plan.window
+            vigil.due = self._polling.due(watch, vigil.ran, scarce, crowded=crowded)
             if (left := vigil.due - now()) <= 0:
                 return
             await heard(self._news, left)

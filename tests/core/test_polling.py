@@ -239,6 +239,18 @@ def test_the_longer_a_job_outlives_the_usual_the_longer_it_is_left_alone(usual: 
     assert near <= client.polling.due(watch, usual * times, 1.0) - usual * times + ROUNDING
 
 
+@given(st.lists(st.floats(0.5, 2.0), min_size=8, max_size=64))
+def test_where_the_window_is_full_nobody_is_asked_for_later(durations: list[float]) -> None:
+    """Each moment that an end is not noticed holds up another job: it is worth a poll more, never one less."""
+    client = Client()
+    for duration in durations:
+        client.carry(duration)
+    watch = client.polling.watch(FULL, client.now)
+    usual, crowded = (client.polling.due(watch, None, 0.0, crowded=full) for full in (False, True))
+    assert crowded <= usual
+    assert client.polling.due(watch, None, 1.0, crowded=True) == client.polling.due(watch, None, 1.0)
+
+
 def test_while_calls_are_scarce_the_first_poll_is_surer() -> None:
     """With quota to spare it asks before the slowest have ended; with submits waiting it asks when all have."""
     client = Client()

@@ -28,8 +28,14 @@ LATEST_FIRST = 60.0
 CHEAP, DEAR = 1 / 16, 4.0
 """What a poll costs, in waiting, as a part of what is usual: with quota to spare, and while others wait for a call."""
 
+EAGER = 1 / 32
+"""The same with quota to spare, where the window is full: each moment that a job is over unnoticed holds up another."""
+
 LEVELS = 4
-"""Steps between the two."""
+"""Steps between cheap and dear."""
+
+CROWDED = -1
+"""The step below them, where it is eager."""
 
 KEPT = 64
 """The last departures from the usual: so many are remembered."""
@@ -101,33 +107,35 @@ class Polling:
         self._watched += 1
         return Watch(born, _rung(batch), None if behind else number * GOLDEN % 1)
 
-    def due(self, watch: Watch, ran: float | None, load: float) -> float:
+    def due(self, watch: Watch, ran: float | None, load: float, *, crowded: bool = False) -> float:
         """Say when the answer is worth a poll. `ran`: when the job was last asked for, and still ran.
 
-        `load` says how scarce calls are: as many seconds as one would have to wait for its slot, at most 1.
+        `load` says how scarce calls are: as many seconds as one would have to wait for its slot, at most 1. `crowded`:
+        no other job can be submitted before one of these is known to have ended.
         """
+        level = round(load * LEVELS) or (CROWDED if crowded else 0)
         if ran is None:
-            return watch.born + min(LATEST_FIRST, max(SHORTEST, self._first(watch, load)))
-        return ran + min(LONGEST, max(SHORTEST, self._again(watch, ran - watch.born, load)))
+            return watch.born + min(LATEST_FIRST, max(SHORTEST, self._first(watch, level)))
+        return ran + min(LONGEST, max(SHORTEST, self._again(watch, ran - watch.born, level)))
 
-    def _first(self, watch: Watch, load: float) -> float:
+    def _first(self, watch: Watch, level: int) -> float:
         if not self._usual:
             return STRANGER if watch.scouts is None else FIRST_GUESS * (1 + watch.scouts / 2)
         usual = self._expected(watch.rung)
-        likely = usual * self._plan(load)[0] + _margin(usual)
+        likely = usual * self._plan(level)[0] + _margin(usual)
         open_ = min(self._skew.width, usual / 4)
         return likely if watch.scouts is None or open_ < _margin(usual) else likely - watch.scouts * open_
 
-    def _again(self, watch: Watch, age: float, load: float) -> float:
+    def _again(self, watch: Watch, age: float, level: int) -> float:
         """Seconds to leave a job alone that still ran at this age.
 
         Who has outlived the usual by so much will likely do so by as much again: the pause that costs least grows with
         the root of that. It may be twice as long where the plan has a moment in sight, but not beyond that.
         """
         usual = self._expected(watch.rung) if watch.rung in self._usual else 0.0
-        price, over = _price(load) * age, max(age - usual, SHORTEST)
+        price, over = _price(level) * age, max(age - usual, SHORTEST)
         pause = math.sqrt(2 * price * over)
-        planned = (usual * each + _margin(usual) - age for each in self._plan(load))
+        planned = (usual * each + _margin(usual) - age for each in self._plan(level))
         ahead = next((wait for wait in planned if wait > price / 2), None)
         if ahead is None:
             return pause
@@ -178,11 +186,10 @@ class Polling:
             rung = _nearest(rung, self._usual)
         return self._usual[rung].seconds * self._pace
 
-    def _plan(self, load: float) -> Sequence[float]:
+    def _plan(self, level: int) -> Sequence[float]:
         """Return when to ask, in parts of what is usual."""
-        level = round(load * LEVELS)
         if level not in self._plans:
-            self._plans[level] = plan(sorted(self._departures), _price(level / LEVELS))
+            self._plans[level] = plan(sorted(self._departures), _price(level))
         return self._plans[level]
 
 
@@ -210,8 +217,8 @@ def plan(durations: Sequence[float], price: float) -> Sequence[float]:
     return moments
 
 
-def _price(load: float) -> float:
-    return CHEAP + (DEAR - CHEAP) * load * load
+def _price(level: int) -> float:
+    return EAGER if level == CROWDED else CHEAP + (DEAR - CHEAP) * (level / LEVELS) ** 2
 
 
 def _rung(batch: Batch) -> int:
