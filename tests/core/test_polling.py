@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from entity_stream.core.model import Batch, Document, Partition, Record
 from entity_stream.core.polling import (
     CHEAP,
+    CROWDED,
     FACTOR,
     FIRST_GUESS,
     LATEST_FIRST,
@@ -18,6 +19,7 @@ from entity_stream.core.polling import (
     SHORTEST,
     STRANGER,
     Polling,
+    _price,
     backoff,
     plan,
 )
@@ -239,18 +241,6 @@ def test_the_longer_a_job_outlives_the_usual_the_longer_it_is_left_alone(usual: 
     assert near <= client.polling.due(watch, usual * times, 1.0) - usual * times + ROUNDING
 
 
-@given(st.lists(st.floats(0.5, 2.0), min_size=8, max_size=64))
-def test_where_the_window_is_full_nobody_is_asked_for_later(durations: list[float]) -> None:
-    """Each moment that an end is not noticed holds up another job: it is worth a poll more, never one less."""
-    client = Client()
-    for duration in durations:
-        client.carry(duration)
-    watch = client.polling.watch(FULL, client.now)
-    usual, crowded = (client.polling.due(watch, None, 0.0, crowded=full) for full in (False, True))
-    assert crowded <= usual
-    assert client.polling.due(watch, None, 1.0, crowded=True) == client.polling.due(watch, None, 1.0)
-
-
 def test_while_calls_are_scarce_the_first_poll_is_surer() -> None:
     """With quota to spare it asks before the slowest have ended; with submits waiting it asks when all have."""
     client = Client()
@@ -266,6 +256,23 @@ def cost(durations: list[float], asked: Iterable[float], price: float) -> float:
     moments = sorted(asked)
     found = [next(place for place, moment in enumerate(moments) if moment >= each) for each in durations]
     return sum(price * (place + 1) + moments[place] - each for place, each in zip(found, durations, strict=True))
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=64).map(sorted))
+def test_where_the_window_is_full_jobs_wait_no_longer(durations: list[float]) -> None:
+    """A poll is worth less there, so the plan waits less for the ends of jobs; never more, whatever they take."""
+    usual, crowded = plan(durations, _price(0)), plan(durations, _price(CROWDED))
+    assert cost(durations, crowded, 0.0) <= cost(durations, usual, 0.0) + ROUNDING
+
+
+def test_a_full_window_changes_nothing_while_calls_are_scarce() -> None:
+    """Nobody could submit anything sooner."""
+    client = Client()
+    for number in range(200):
+        client.carry(1.0 + (number * 7 % 20) / 40)
+    watch = client.polling.watch(FULL, 0.0)
+    assert client.polling.due(watch, None, 0.0, crowded=True) < client.polling.due(watch, None, 1.0, crowded=True)
+    assert client.polling.due(watch, None, 1.0, crowded=True) == client.polling.due(watch, None, 1.0)
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=8).map(sorted), st.floats(0.01, 5))
