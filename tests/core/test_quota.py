@@ -87,6 +87,19 @@ def test_calls_that_are_long_on_their_way_overrun_nothing(kind: str) -> None:
     assert drive.used(drive.taken[0], drive.taken[0] + 60, 10) >= 0.98
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_calls_may_have_to_connect(seed: int) -> None:
+    """They arrive later than those behind them, which come too soon for a sliding window unless that is allowed for."""
+    drive = Drive(Quota([Rate(10, 1.0, (SUBMIT,))]), [Limit("slidingWindow", 10, 1.0, ["submit"])], seed)
+    drive.way = 0.06
+    drive.at(0.15, lambda: setattr(drive, "way", 0.005))
+    for _ in range(16):
+        drive.call()
+    drive.run(31)
+    assert not drive.refused
+    assert drive.used(drive.taken[0], drive.taken[0] + 30, 10) >= 0.99
+
+
 def test_slots_are_evenly_spaced() -> None:
     """Callers who come at once go one after another, with no heap at the start of a window."""
     went = calls(Quota([Rate(100, 10.0)]), [5.0] * 200)

@@ -16,6 +16,9 @@ MARGIN, MOST_MARGIN = 0.005, 0.05
 MOST_LATE = 0.015
 """The part of a window by which one call is taken to arrive late, at the most: the endpoint may just be slow."""
 
+CONNECTING = 0.1
+"""The part of a window that the very first calls may take longer than those behind them: they have to connect first."""
+
 FORGET = 0.01
 """How far the quickest answer that is known moves towards each that is not so quick: ways change."""
 
@@ -72,6 +75,12 @@ class Window:
             if self._marks[place] <= sent:
                 self._marks[place] += min(late, MOST_LATE * self._span)
                 return
+
+    def delay_all(self, late: float) -> None:
+        """Hear that the first calls all arrived later than was known then: some behind them were quicker."""
+        if self._each == 1 and self._made <= self._calls:
+            moved = min(late, CONNECTING * self._span)
+            self._marks = deque((mark + moved for mark in self._marks), self._marks.maxlen)
 
 
 class Spacing:
@@ -219,9 +228,10 @@ class Pace:
 
     def hear(self, sent: float, now: float) -> None:
         """Hear that a call is answered: what it took longer than the quickest may have been its way there."""
-        took = now - sent
-        self._quickest = min(took, self._quickest + FORGET * (took - self._quickest)) if self._quickest else took
+        took, before = now - sent, self._quickest
+        self._quickest = min(took, before + FORGET * (took - before)) if before else took
         for window in self._windows:
+            window.delay_all(max(0.0, before - took))
             window.delay(sent, took - self._quickest)
 
     def load(self, now: float) -> float:
