@@ -117,8 +117,9 @@ def rows(report: Report) -> Iterator[Row]:
 def ending(report: Report, found: Sequence[Check]) -> Iterator[str]:
     """Say where and how it was measured, what did not hold, and what that makes of the run."""
     parts = report.scenarios, report.spent, report.tails, report.delays
-    played = [len(one.rounds) for part in parts for one in part] + [len(one.cpu) for one in report.grown]
-    rounds = max([*played, len(report.bare)])
+    played = [len(one.rounds) for part in parts for one in part]
+    grown = min([len(one.cpu) for one in report.grown], default=0)  # the usual is measured more often
+    rounds = max([*played, grown, len(report.bare)])
     where = report.machine
     yield f"{where.cores} cores ({where.processor}), Python {where.python}, {where.kafka}, {rounds or 'no'} rounds"
     for check in found:
