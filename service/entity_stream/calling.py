@@ -276,7 +276,7 @@ class Calls:
         """Wait until the operation may be called; None when there is nothing to call for any more.
 
         Trouble may begin while we wait for a slot. No document is paid for by who is no longer a member of the group.
-        Whether a batch moves is asked once, when it is in nobody's way here: asked again, the answer may be another.
+        A batch that would have its turn sooner elsewhere moves, and keeps its ticket.
         """
         try:
             while self._wanted(operation, batch):

@@ -161,17 +161,19 @@ class Share:
     def _look(self, now: float, mine: Mapping[Place, int], look: Seen) -> None:
         least = self._least / self.size
         for place, records in look.records.items():
-            unfinished = max(records, mine.get(place, 0))
-            if place not in self._known:
-                self._known[place] = _Known(unfinished, now)
-            self._known[place].look(unfinished, look.arrived.get(place, math.inf), least, now, look.age)
+            unfinished, arrived = max(records, mine.get(place, 0)), look.arrived.get(place, math.inf)
+            self._meet(place, unfinished, now).look(unfinished, arrived, least, now, look.age)
 
     def _learn(self, now: float, records: Mapping[Place, int]) -> None:
         least = self._least / self.size
         for place, unfinished in records.items():
-            if place not in self._known:
-                self._known[place] = _Known(unfinished, now)
-            self._known[place].see(unfinished, least, now)
+            self._meet(place, unfinished, now).see(unfinished, least, now)
+
+    def _meet(self, place: Place, unfinished: int, now: float) -> _Known:
+        """Find what is known of a partition; of one that is new, that it has so many records."""
+        if place not in self._known:
+            self._known[place] = _Known(unfinished, now)
+        return self._known[place]
 
     def _forget_others(self, mine: Collection[Place]) -> None:
         """Forget what cannot be seen any more: of a partition that becomes ours later nothing old may be believed."""
