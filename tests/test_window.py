@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from entity_stream.window import Window
+from entity_stream.window import OPENING, Window
 from tests import virtual_time
 
 
@@ -61,3 +61,26 @@ def test_whoever_waits_finds_out_that_jobs_are_stranded() -> None:
         assert entering.done()
 
     virtual_time.run(main())
+
+
+def test_places_open_one_after_another() -> None:
+    """A backlog finds them open in turn; who comes later, or takes the place of another, waits for nothing."""
+
+    async def main() -> list[float]:
+        loop, entered = asyncio.get_running_loop(), []
+        window = Window(4, lambda: 0)
+
+        async def enter() -> None:
+            await window.enter()
+            entered.append(loop.time())
+
+        for _ in range(3):
+            await enter()
+        window.leave()
+        await enter()
+        await asyncio.sleep(1)
+        await enter()
+        return entered
+
+    first, *others = virtual_time.run(main())
+    assert [each - first for each in others] == pytest.approx([OPENING, 2 * OPENING, 2 * OPENING, 2 * OPENING + 1], abs=1e-4)
