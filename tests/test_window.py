@@ -83,4 +83,5 @@ def test_places_open_one_after_another() -> None:
         return entered
 
     first, *others = virtual_time.run(main())
-    assert [each - first for each in others] == pytest.approx([OPENING, 2 * OPENING, 2 * OPENING, 2 * OPENING + 1], abs=1e-4)
+    expected = [OPENING, 2 * OPENING, 2 * OPENING, 2 * OPENING + 1]
+    assert [each - first for each in others] == pytest.approx(expected, abs=1e-4)

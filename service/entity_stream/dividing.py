@@ -22,16 +22,14 @@ class Division:
         self._tenures = tenures
         self._group: Collection[Place] = ()
         self._ahead = 0.0  # the clock on the wall, less the loop's
-        self._ends: dict[Place, int] = {}  # of the logs, at the last look
         tenures.on_change(self._divide)
 
     def see(self, look: Look) -> None:
         """Take in a look at all partitions of the group."""
         self._group, self._ahead = look.parts.keys(), look.ahead
         records = {place: max(part.left, int(part.busy)) for place, part in look.parts.items()}
-        arrived = {place: part.end - self._ends[place] for place, part in look.parts.items() if place in self._ends}
-        self._ends = {place: part.end for place, part in look.parts.items()}
-        self._divide(Seen(records, now() - look.taken_at, arrived))
+        ends = {place: part.end for place, part in look.parts.items()}
+        self._divide(Seen(records, now() - look.taken_at, ends))
 
     def miss(self, group: Collection[Place], ahead: float) -> None:
         """Hear that a look failed: the partitions of the group, where they are known, and the clock on the wall."""

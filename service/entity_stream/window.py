@@ -9,8 +9,8 @@ LOOK = 0.5
 """Seconds between two looks at how many jobs are stranded, which has no event of its own."""
 
 OPENING = 0.008
-"""Seconds between two places that are taken for the first time: jobs that begin at once end at once, and each then waits
-until the loop has found, settled and replaced those before it, for some 5 ms each."""
+"""Seconds between two places that are taken for the first time: jobs that begin at once end at once, and each then
+waits until the loop has found, settled and replaced those before it, for some 5 ms each."""
 
 
 class Window:

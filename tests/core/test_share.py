@@ -144,3 +144,25 @@ def test_a_short_silence_lends_nothing(idle: float, lends: bool) -> None:
         moment += LAG / 2
     share.see(LONG + idle, {ring[0]: 10**6}, ring, Seen({ring[0]: 10**6, ring[1]: 0}))
     assert all(share.ours(n, LONG + idle) for n in range(10)) is lends
+
+
+@pytest.mark.parametrize(("burst", "part"), [(0, 2 / 3), (10**7, 1 / 2)])
+def test_what_came_and_went_is_not_missed_by_a_look_that_was_too_late(burst: int, part: float) -> None:
+    """A look that is not fresh counts for nothing: the next one tells that a partition had plenty meanwhile."""
+    ring = [("in", 0), ("in", 1), ("in", 2)]  # we borrow, it lends, it has had little to do for long
+    share = settled([ring[0]], ring, {ring[0]: 10**6, ring[1]: 0, ring[2]: 1})
+    ends = dict.fromkeys(ring, 0)
+
+    def see(moment: float, work: int, age: float) -> None:
+        records = {ring[0]: 10**6, ring[1]: 0, ring[2]: work}
+        share.see(LONG + moment, {ring[0]: 10**6}, ring, Seen(records, age, ends))
+
+    for n in range(20):
+        see(n * LAG / 2, 1, 0.0)
+    ends |= {ring[2]: burst}
+    see(50.0, 1, LAG)
+    see(51.0, 1, 0.0)
+    see(53.0, 10**6, 0.0)
+    see(56.0, 10**6, 0.0)
+    slots = range(300, 600)
+    assert sum(share.ours(n, LONG + 56.0) for n in slots) / len(slots) == pytest.approx(part, abs=0.02)

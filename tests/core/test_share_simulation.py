@@ -35,7 +35,6 @@ class Replica:
         self.began = dice.uniform(-1e5, 1e5)  # its own clock is another one than the world's
         self.skew = dice.uniform(-SKEW, SKEW)
         self.mine: set[Place] = set()
-        self.ends: dict[Place, int] = {}  # of the logs, at its last look
         self.ended = 0  # jobs that are to be polled
         self.tickets: dict[Operation, int] = {}
         self.alarms = dict.fromkeys(Operation, 0)  # what it waits for last; earlier alarms are void
@@ -111,9 +110,7 @@ class World:
         if records is None:
             self._see(replica, None)
         else:
-            arrived = {place: end - replica.ends[place] for place, end in ends.items() if place in replica.ends}
-            replica.ends = ends
-            self._see(replica, Seen(records, age, arrived))
+            self._see(replica, Seen(records, age, ends))
         self._want(replica)
 
     def _see(self, replica: Replica, look: Seen | None) -> None:

@@ -52,8 +52,8 @@ class Seen(Struct, frozen=True):
     """That are unfinished, of each partition: 0 where nothing is in flight either."""
     age: float = 0.0
     """Seconds since it was begun."""
-    arrived: Mapping[Place, int] = {}
-    """How many have come since the look before, where that is known."""
+    ends: Mapping[Place, int] = {}
+    """Of the logs, where they are known: how many records have ever come."""
 
 
 class _Known:
@@ -62,7 +62,7 @@ class _Known:
     Others may miss what does not last: a spell of work shorter than LAG takes nothing back that is lent.
     """
 
-    __slots__ = ("_busy", "_idle", "_lean", "_lean_since", "_plenty", "_records", "_since", "_turned", "_worked")
+    __slots__ = ("_busy", "_idle", "_lean", "_lean_since", "_plenty", "_position", "_since", "_turned", "_worked")
 
     def __init__(self, records: int, now: float) -> None:
         """Hear of it for the first time: who has work has likely had it for long; of the others nothing is known."""
@@ -72,17 +72,18 @@ class _Known:
         self._worked = now - HELD  # when it was last seen at work, if but for a moment
         self._plenty = False
         self._turned = -math.inf  # when that changed
-        self._records = math.inf  # at the last look
+        self._position = -math.inf  # in its log, at the last look
         self._lean_since = now  # since when it can have had no plenty, not even between two looks
         self._lean = -math.inf  # when that was so last, and for so long that everybody has seen it
 
-    def look(self, records: int, arrived: float, least: float, now: float, age: float) -> None:
-        """See how many records it had `age` seconds ago at the most, and how many have arrived since the last look."""
-        if max(records, self._records + arrived) > least:
+    def look(self, records: int, end: int | None, least: float, now: float, age: float) -> None:
+        """See how many records it had `age` seconds ago at the most, and where its log ended, if that is known."""
+        most = math.inf if end is None else end - self._position  # at any time since the last look
+        if max(records, most) > least:
             self._lean_since = now
         elif now - age - self._lean_since >= LAG:
             self._lean = now - age
-        self._records = records
+        self._position = -math.inf if end is None else end - records
         self.see(records, least, now)
 
     def see(self, records: int, least: float, now: float) -> None:
@@ -161,8 +162,8 @@ class Share:
     def _look(self, now: float, mine: Mapping[Place, int], look: Seen) -> None:
         least = self._least / self.size
         for place, records in look.records.items():
-            unfinished, arrived = max(records, mine.get(place, 0)), look.arrived.get(place, math.inf)
-            self._meet(place, unfinished, now).look(unfinished, arrived, least, now, look.age)
+            unfinished = max(records, mine.get(place, 0))
+            self._meet(place, unfinished, now).look(unfinished, look.ends.get(place), least, now, look.age)
 
     def _learn(self, now: float, records: Mapping[Place, int]) -> None:
         least = self._least / self.size
