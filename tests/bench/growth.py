@@ -1,14 +1,14 @@
 """What a document costs the service when more of them wait, or more partitions: CPU, once it is warm.
 
 The rule that keeps it honest: what starting costs is left out for all sizes alike, and so is what the process uses in
-the same time without any work, measured in the same life. It is looked at from outside, and each run has a yardstick
-beside it, that tells how fast the cores were. All that is compared differs in one number only.
+the same time without any work, measured in the same life. It is looked at from outside. All that is compared differs in
+one number only.
 """
 
 import asyncio
 from itertools import islice
 
-from tests.bench import contenders, documents, watching, yardstick
+from tests.bench import contenders, documents, watching
 from tests.bench.arena import Arena
 from tests.bench.figures import Grown
 from tests.bench.plan import Contender, Size
@@ -21,7 +21,7 @@ IDLE = 5.0
 
 async def grow(arena: Arena, sizes: tuple[Size, ...], rounds: int) -> tuple[Grown, ...]:
     """Play all rounds; in each every size has its turn, or more than one."""
-    found: dict[Size, list[yardstick.Measured]] = {
+    found: dict[Size, list[float]] = {
         size: [] for size in sorted(set(sizes), key=lambda size: (size.partitions, size.documents))
     }
     for number in range(rounds):
@@ -29,16 +29,12 @@ async def grow(arena: Arena, sizes: tuple[Size, ...], rounds: int) -> tuple[Grow
             named = f"{size.documents:,} documents, {size.partitions} partitions"
             with arena.console.status(f"growth, round {number + 1} of {rounds}: {named}"):
                 found[size].append(await _run(arena, size))
-            cpu, piece = found[size][-1]
-            arena.tell(
-                f"growth {number + 1}/{rounds} {named}: {cpu:.4f} CPU s for 1,000, the yardstick {1000 * piece:.2f} ms"
-            )
-    evened = yardstick.evened(list(found.values()))
-    return tuple(Grown(size.documents, size.partitions, cpu) for size, cpu in zip(found, evened, strict=True))
+            arena.tell(f"growth {number + 1}/{rounds} {named}: {found[size][-1]:.4f} CPU s for 1,000")
+    return tuple(Grown(size.documents, size.partitions, tuple(cpu)) for size, cpu in found.items())
 
 
-async def _run(arena: Arena, size: Size) -> yardstick.Measured:
-    """Have documents done; return the CPU seconds for 1,000 of those behind the ones that warm up, and the pace."""
+async def _run(arena: Arena, size: Size) -> float:
+    """Have documents done; return the CPU seconds for 1,000 of those behind the ones that warm up."""
     count = size.warm + size.documents * size.bursts
     records = documents.reports(count, size.characters)
     waiting = islice(records, size.warm) if size.bursts > 1 else records
@@ -48,10 +44,7 @@ async def _run(arena: Arena, size: Size) -> yardstick.Measured:
     await arena.endpoint.set(Conditions(duration=Duration(fixed=size.job_takes)))
     async with arena.task(topic, partitions=size.partitions) as task, watching.progress(task) as progress:
         command = contenders.service(task, Contender.AT_LEAST_ONCE)
-        with (
-            yardstick.laid_beside(arena.log("yardstick")) as beside,
-            contenders.at_work(command, arena.log("service")) as process,
-        ):
+        with contenders.at_work(command, arena.log("service")) as process:
             first = last = await progress.look(process.pid, size.warm, START + size.warm / SLOWEST)
             for done in range(size.warm + size.documents, count + 1, size.documents):
                 await documents.write(arena.bootstrap, topic, islice(records, size.documents), size.partitions)
@@ -59,4 +52,4 @@ async def _run(arena: Arena, size: Size) -> yardstick.Measured:
             await asyncio.sleep(IDLE)
             idle = (watching.cpu_seconds(process.pid) - last.cpu) / IDLE
         await watching.check_all(task, count)
-    return watching.cpu_between(first, last, idle), beside.between(first, last)
+    return watching.cpu_between(first, last, idle)
