@@ -60,9 +60,15 @@ class Endpoint:
                 return found
 
     def _patiently(self, method: str, url: str, body: Json | None = None) -> httpx.Response:
-        """Call; when throttled, wait as long as told and call again."""
+        """Call; when throttled, wait as long as told and call again, and at once when a connection breaks.
+
+        (Where 64 threads share a client, one may be closed for its age just as another thread takes it.)
+        """
         while True:
-            answer = self._client.request(method, url, json=body)
+            try:
+                answer = self._client.request(method, url, json=body)
+            except httpx.ReadError:
+                continue
             if answer.status_code != 429:
                 return answer.raise_for_status()
             sleep(float(answer.headers.get("retry-after", 1)))
