@@ -240,7 +240,7 @@ A, R, D, G = "annotated", "rejected", "deleted", "garbled"
         ({"unwelcome": True, "tombstone": True}, {D}),
         *(({"fate": what}, {A, R}) for what in ("missing*3", "hang", "status-500", "not-json", "accepted-500")),
     ],
-    ids=str,
+    ids=lambda each: str(sorted(each)) if isinstance(each, set) else str(each),
 )
 def test_each_input_gets_what_it_deserves(record: dict[str, Any], deserved: set[str]) -> None:
     """Who brings a lasting trouble of his own is rejected, nobody else; what no reader can read nobody deserves."""
