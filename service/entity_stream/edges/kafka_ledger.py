@@ -12,8 +12,9 @@ from aiokafka.structs import OffsetAndMetadata
 
 from entity_stream.core.messages import Topics
 from entity_stream.core.model import Outcome, Partition
+from entity_stream.edges.chute import Outcast
 from entity_stream.edges.kafka_membership import Membership
-from entity_stream.edges.publishing import Outcast, Press, compose
+from entity_stream.edges.publishing import Press, compose
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.edges.troubles import Troubles
 from entity_stream.ports import Lease

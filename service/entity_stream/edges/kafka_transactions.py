@@ -16,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 from entity_stream.core.messages import Message, Topics
 from entity_stream.core.mistake import Mistake
 from entity_stream.core.model import Outcome, Partition
+from entity_stream.edges.chute import Outcast, Permitted
 from entity_stream.edges.kafka_connection import connected, unsupported
 from entity_stream.edges.kafka_membership import Membership
 from entity_stream.edges.kafka_writer import (
@@ -26,7 +27,7 @@ from entity_stream.edges.kafka_writer import (
     refuse_to_wait,
     retire,
 )
-from entity_stream.edges.publishing import Letter, Outcast, Permitted, Press, compose
+from entity_stream.edges.publishing import Letter, Press, compose
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.edges.troubles import Troubles
 from entity_stream.plan import KafkaConnection

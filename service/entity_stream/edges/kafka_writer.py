@@ -10,8 +10,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition, errors
 from aiokafka.structs import OffsetAndMetadata
 
 from entity_stream.core.messages import Message
+from entity_stream.edges.chute import Outcast, Permitted
 from entity_stream.edges.kafka_connection import ask_to_write
-from entity_stream.edges.publishing import Letter, Outcast, Permitted, Press, new_producer
+from entity_stream.edges.publishing import Letter, Press, new_producer
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.plan import KafkaConnection
 from entity_stream.ports import StartAgain

@@ -1,7 +1,7 @@
 """Outcomes to their topics, each acknowledged by the brokers before the next of its partition is sent.
 
-Outcomes are produced in batches of our own making, so that one refused record spoils no settle but its own,
-and is found by sending the records of its batch alone. What no topic takes becomes its dead letter.
+Outcomes are produced in batches of our own making, so that a refused record is found by sending the records of its
+batch alone, first those of each settle, and spoils none but its own. What no topic takes becomes its dead letter.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from msgspec import Struct
 from entity_stream.core import messages
 from entity_stream.core.messages import Message, Topics
 from entity_stream.core.model import Outcome, Reason
+from entity_stream.edges.chute import Chute, Outcast, Permitted, Refusal
 from entity_stream.edges.kafka_connection import client_options
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.edges.troubles import Troubles
@@ -49,13 +50,6 @@ Letter = tuple[Message, Outcome]
 
 Closed = Callable[[str, errors.KafkaError], Awaitable[None]]
 """What to do while a topic takes nothing: waits for an operator and returns, or raises."""
-
-Permitted = Callable[[], Awaitable[bool]]
-"""Tells whether outcomes are still ours to publish."""
-
-
-class Outcast(Exception):
-    """The group goes on without us: what we would publish, the new owner of the partition publishes too."""
 
 
 def new_producer(connection: KafkaConnection, **options: str | int) -> AIOKafkaProducer:
@@ -86,7 +80,7 @@ class Press:
     ) -> None:
         self._producer, self._topics, self._metrics = producer, topics, metrics
         self._troubles, self._closed = troubles, closed
-        self._entrances: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._chutes: dict[TopicPartition, Chute] = {}
 
     async def publish(self, letters: Sequence[Letter], permitted: Permitted) -> dict[int, Message]:
         """Publish all; return, by the offset of its record, what was published instead of a message that was refused.
@@ -120,43 +114,43 @@ class Press:
         """Publish to one partition in order: a batch is acknowledged before the next is sent."""
         start = 0
         while start < len(letters):
-            batch, end = self._fill([message for message, _ in letters[start:]])
+            messages = [message for message, _ in letters[start:]]
             try:
-                await self._send(place, batch, this.permitted)
+                count, refusal = await self._chute(place).put(messages, this.permitted)
             except errors.TopicAuthorizationFailedError as error:
                 await self._closed(place.topic, error)
                 continue
-            except REFUSALS as refusal:
-                if not await self._publish_alone(place, letters[start : start + end], this, refusal):
-                    continue
-            start += end
+            sent = letters[start : start + count]
+            if refusal is None or await self._publish_alone(place, sent, this, refusal):
+                start += count
 
-    def _fill(self, waiting: Sequence[Message]) -> tuple[BatchBuilder, int]:
-        """Put as many messages into a batch as it takes, one at least; return it and their number."""
-        batch = self._producer.create_batch()
-        for count, message in enumerate(waiting):
-            if not batch.append(timestamp=None, key=message.key, value=message.value, headers=list(message.headers)):
-                return batch, count
-        return batch, len(waiting)
+    def _chute(self, place: TopicPartition) -> Chute:
+        if place not in self._chutes:
+            self._chutes[place] = Chute(self._producer.create_batch, partial(self._send, place))
+        return self._chutes[place]
 
-    async def _send(self, place: TopicPartition, batch: BatchBuilder, permitted: Permitted) -> None:
-        """Send a batch and await its acknowledgement, one batch at a time for each partition (as the client does).
+    async def _send(self, place: TopicPartition, batch: BatchBuilder) -> Refusal:
+        """Send a batch and await its acknowledgement, or why it is refused.
 
         A refused batch leaves a hole in the sequence that the broker expects of an idempotent producer: the client
         has counted its records, the broker has not. Nobody else sends to the partition meanwhile, so we count back.
         """
-        async with self._entrances[place]:
-            if not await permitted():
-                raise Outcast
-            try:
-                sent = await self._producer.send_batch(batch, place.topic, partition=place.partition)
-                with self._troubles.telling(f"waiting for {place.topic}-{place.partition} to acknowledge"):
-                    await sent
-            except (*REFUSALS, errors.TopicAuthorizationFailedError):
-                self._producer._txn_manager.increment_sequence_number(place, -batch.record_count())  # noqa: SLF001
-                raise
-            except (errors.KafkaError, errors.IllegalOperation) as error:
-                raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
+        try:
+            sent = await self._producer.send_batch(batch, place.topic, partition=place.partition)
+            with self._troubles.telling(f"waiting for {place.topic}-{place.partition} to acknowledge"):
+                await sent
+        except REFUSALS as refusal:
+            self._count_back(place, batch)
+            return refusal
+        except errors.TopicAuthorizationFailedError:
+            self._count_back(place, batch)
+            raise
+        except (errors.KafkaError, errors.IllegalOperation) as error:
+            raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
+        return None
+
+    def _count_back(self, place: TopicPartition, batch: BatchBuilder) -> None:
+        self._producer._txn_manager.increment_sequence_number(place, -batch.record_count())  # noqa: SLF001
 
     async def _publish_alone(
         self, place: TopicPartition, letters: Sequence[Letter], this: "_Publication", refusal: errors.KafkaError

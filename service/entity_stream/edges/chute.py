@@ -1,0 +1,117 @@
+"""The way into one partition of a topic: what comes while a batch is under way goes in together with the next.
+
+Whoever settles has few messages for each of many partitions, and a batch costs about as much whatever is in it. A batch
+is acknowledged before the next is sent. Who is cancelled while he waits takes his messages along.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from entity_stream.core.messages import Message
+
+Permitted: TypeAlias = Callable[[], Awaitable[bool]]
+"""Tells whether messages are still ours to publish."""
+
+Refusal: TypeAlias = KafkaError | None
+"""Why a batch will never be taken, if that is so."""
+
+
+class Outcast(Exception):
+    """The group goes on without us: what we would publish, the new owner of the partition publishes too."""
+
+
+class _Load:
+    """What one sender has for the partition."""
+
+    def __init__(self, messages: Sequence[Message], permitted: Permitted) -> None:
+        self.messages, self.permitted = messages, permitted
+        self.count = 0  # of the messages, in its last batch
+        self.alone = False  # it was refused together with others
+        self.sending: asyncio.Task[tuple[Refusal, bool]] | None = None  # its batch
+
+
+class Chute:
+    """One batch at a time; senders that wait share the next."""
+
+    def __init__(
+        self, new_batch: Callable[[], BatchBuilder], send: Callable[[BatchBuilder], Awaitable[Refusal]]
+    ) -> None:
+        """Have `send` return once a batch is acknowledged or refused. What it raises, all hear that were in it."""
+        self._new_batch, self._send = new_batch, send
+        self._waiting: list[_Load] = []
+        self._under_way: list[_Load] = []
+        self._sending: asyncio.Task[tuple[Refusal, bool]] | None = None
+
+    async def put(self, messages: Sequence[Message], permitted: Permitted) -> tuple[int, Refusal]:
+        """Send as many messages as there is room for, one at least; return their number, and why these were refused.
+
+        Raises Outcast when it is not permitted any more right before they would be sent. Whose messages are refused
+        together with others' sends them again alone.
+        """
+        load = _Load(messages, permitted)
+        refusal, company = await self._through(load)
+        if refusal and company:
+            load.alone, load.sending = True, None
+            refusal, _ = await self._through(load)
+        return load.count, refusal
+
+    async def _through(self, load: _Load) -> tuple[Refusal, bool]:
+        """Have a load in a batch, and wait for the end of that; tell whether others were in it, too."""
+        self._waiting.append(load)
+        try:
+            while load.sending is None:
+                await asyncio.wait([self._current()])
+            return await asyncio.shield(load.sending)
+        except asyncio.CancelledError:
+            self._withdraw(load)
+            raise
+
+    def _withdraw(self, load: _Load) -> None:
+        """Leave; a batch for which nobody waits any more is waited for no longer."""
+        if load in self._waiting:
+            self._waiting.remove(load)
+        elif load in self._under_way:
+            self._under_way.remove(load)
+            if load.sending and not self._under_way:
+                load.sending.cancel()
+
+    def _current(self) -> "asyncio.Task[tuple[Refusal, bool]]":
+        """Find the batch that is under way, or begin the next."""
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_next())
+        return self._sending
+
+    async def _send_next(self) -> tuple[Refusal, bool]:
+        if not self._waiting:  # whoever began it has left
+            return None, False
+        batch = self._take()
+        company = len(self._under_way) > 1
+        if not await self._under_way[0].permitted():
+            raise Outcast
+        return await self._send(batch), company
+
+    def _take(self) -> BatchBuilder:
+        """Fill a batch with what waits, in turn; who was refused in company goes alone."""
+        batch, self._under_way = self._new_batch(), []
+        waiting, self._waiting = self._waiting, []
+        for load in waiting:
+            fits = not self._under_way or not (load.alone or self._under_way[0].alone)
+            load.count = _fill(batch, load.messages) if fits else 0
+            if load.count:
+                load.sending = self._sending
+                self._under_way.append(load)
+            else:
+                self._waiting.append(load)
+        return batch
+
+
+def _fill(batch: BatchBuilder, messages: Sequence[Message]) -> int:
+    """Put as many messages into a batch as it takes, which is none once it was full; return their number."""
+    for count, message in enumerate(messages):
+        if not batch.append(timestamp=None, key=message.key, value=message.value, headers=list(message.headers)):
+            return count
+    return len(messages)
