@@ -3,6 +3,7 @@
 The rule that keeps it honest: a median stands with its range, a ratio with its bound.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Generic
 
@@ -160,5 +161,6 @@ def _filled(row: Row) -> Row:
 
 
 def _written(found: Spread, form: str) -> str:
-    middle, low, high = (format(value, form) for value in (found.middle, found.low, found.high))
+    values = found.middle, found.low, found.high
+    middle, low, high = (format(value, form) if math.isfinite(value) else "never" for value in values)
     return middle if low == high else f"{middle} ({low} to {high})"

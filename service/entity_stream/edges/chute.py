@@ -19,6 +19,9 @@ Permitted: TypeAlias = Callable[[], Awaitable[bool]]
 Refusal: TypeAlias = KafkaError | None
 """Why a batch will never be taken, if that is so."""
 
+Ended: TypeAlias = tuple[Refusal, bool]
+"""How a batch ended, and whether several were in it."""
+
 
 class Outcast(Exception):
     """The group goes on without us: what we would publish, the new owner of the partition publishes too."""
@@ -31,7 +34,8 @@ class _Load:
         self.messages, self.permitted = messages, permitted
         self.count = 0  # of the messages, in its last batch
         self.alone = False  # it was refused together with others
-        self.sending: asyncio.Task[tuple[Refusal, bool]] | None = None  # its batch
+        self.ended = asyncio.get_running_loop().create_future()
+        """How that batch ended, and whether others were in it."""
 
 
 class Chute:
@@ -44,7 +48,7 @@ class Chute:
         self._new_batch, self._send = new_batch, send
         self._waiting: list[_Load] = []
         self._under_way: list[_Load] = []
-        self._sending: asyncio.Task[tuple[Refusal, bool]] | None = None
+        self._sending: asyncio.Task[Ended] | None = None
 
     async def put(self, messages: Sequence[Message], permitted: Permitted) -> tuple[int, Refusal]:
         """Send as many messages as there is room for, one at least; return their number, and why these were refused.
@@ -55,20 +59,22 @@ class Chute:
         load = _Load(messages, permitted)
         refusal, company = await self._through(load)
         if refusal and company:
-            load.alone, load.sending = True, None
+            load = _Load(messages, permitted)
+            load.alone = True
             refusal, _ = await self._through(load)
         return load.count, refusal
 
-    async def _through(self, load: _Load) -> tuple[Refusal, bool]:
-        """Have a load in a batch, and wait for the end of that; tell whether others were in it, too."""
+    async def _through(self, load: _Load) -> Ended:
+        """Have a load in a batch, and wait for the end of that."""
         self._waiting.append(load)
+        if self._sending is None:
+            self._begin()
         try:
-            while load.sending is None:
-                await asyncio.wait([self._current()])
-            return await asyncio.shield(load.sending)
+            ended: Ended = await load.ended
         except asyncio.CancelledError:
             self._withdraw(load)
             raise
+        return ended
 
     def _withdraw(self, load: _Load) -> None:
         """Leave; a batch for which nobody waits any more is waited for no longer."""
@@ -76,16 +82,14 @@ class Chute:
             self._waiting.remove(load)
         elif load in self._under_way:
             self._under_way.remove(load)
-            if load.sending and not self._under_way:
-                load.sending.cancel()
+            if self._sending and not self._under_way:
+                self._sending.cancel()
 
-    def _current(self) -> "asyncio.Task[tuple[Refusal, bool]]":
-        """Find the batch that is under way, or begin the next."""
-        if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._send_next())
-        return self._sending
+    def _begin(self) -> None:
+        self._sending = asyncio.create_task(self._send_next())
+        self._sending.add_done_callback(self._end)
 
-    async def _send_next(self) -> tuple[Refusal, bool]:
+    async def _send_next(self) -> Ended:
         if not self._waiting:  # whoever began it has left
             return None, False
         batch = self._take()
@@ -93,6 +97,18 @@ class Chute:
         if not await self._under_way[0].permitted():
             raise Outcast
         return await self._send(batch), company
+
+    def _end(self, sent: "asyncio.Task[Ended]") -> None:
+        """Tell all that were in a batch how it ended, and begin the next."""
+        error = None if sent.cancelled() else sent.exception()
+        loads, self._under_way, self._sending = self._under_way, [], None
+        for load in loads:
+            if error and not load.ended.done():
+                load.ended.set_exception(error)
+            elif not load.ended.done():
+                load.ended.set_result(sent.result())
+        if self._waiting:
+            self._begin()
 
     def _take(self) -> BatchBuilder:
         """Fill a batch with what waits, in turn; who was refused in company goes alone."""
@@ -102,7 +118,6 @@ class Chute:
             fits = not self._under_way or not (load.alone or self._under_way[0].alone)
             load.count = _fill(batch, load.messages) if fits else 0
             if load.count:
-                load.sending = self._sending
                 self._under_way.append(load)
             else:
                 self._waiting.append(load)
