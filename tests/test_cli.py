@@ -178,7 +178,7 @@ def test_a_user_without_a_home_has_a_cache() -> None:
 
 def test_a_reader_that_has_seen_enough_ends_the_demo(tmp_path: Path) -> None:
     """As `head` does: no stack trace, no complaint, and the demo ends as after Ctrl-C."""
-    for number in range(60):
+    for number in range(1_200):  # at 20 a second: it still has what to write when we have gone, however late we are
         (tmp_path / f"{number}.txt").write_text("payments-api throws HTTP 503")
     command = [sys.executable, "-m", "entity_stream", "demo", "--documents", str(tmp_path), "--json", "--rate", "20"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
