@@ -35,7 +35,7 @@ class Topic:
     def __init__(self) -> None:
         self.batches: list[list[bytes]] = []
         self.under_way = 0
-        self.ours = True
+        self.ours, self.proof = True, 0.0
         self.failure: Exception | None = None
         self.chute = Chute(Filling, self._send)
 
@@ -54,6 +54,7 @@ class Topic:
         return None
 
     async def permitted(self) -> bool:
+        await asyncio.sleep(self.proof)
         return self.ours
 
     async def put(self, *values: bytes) -> tuple[int, KafkaError | None]:
@@ -112,6 +113,7 @@ def test_everything_comes_in_once_and_in_order(senders: list[list[int]], data: s
             values = values[count:]
 
     async def play(topic: Topic) -> None:
+        topic.proof = data.draw(st.sampled_from([0.0, 0.05]))
         tasks = [asyncio.create_task(send(topic, load)) for load in loads]
         await asyncio.sleep(data.draw(st.floats(0, 0.5)))
         for task in [task for task, leaves in zip(tasks, leaving, strict=True) if leaves]:
@@ -156,3 +158,31 @@ def test_a_batch_that_nobody_waits_for_is_waited_for_no_longer() -> None:
         assert await topic.put(b"4") == (1, None)
 
     assert run(play).batches == [[b"1", b"2"], [b"4"]]
+
+
+def test_who_leaves_before_a_batch_is_sent_takes_his_messages_along() -> None:
+    """What is ours has to be proved first; a partition may be let go meanwhile, and its new owner publishes then."""
+
+    async def play(topic: Topic) -> None:
+        topic.proof = 1.0
+        first, other, last = (asyncio.create_task(topic.put(value)) for value in (b"1", b"2", b"3"))
+        await asyncio.sleep(0.5)
+        first.cancel()
+        last.cancel()
+        assert await other == (1, None)
+
+    assert run(play).batches == [[b"2"]]
+
+
+def test_a_proof_that_fails_is_told_to_all() -> None:
+    """It is a failure like any other, and nobody waits for ever."""
+
+    async def play(topic: Topic) -> None:
+        async def fail() -> bool:
+            raise RuntimeError
+
+        puts = [topic.chute.put([Message("t", None, b"1", ())], fail) for _ in range(2)]
+        ended = await asyncio.gather(*puts, return_exceptions=True)
+        assert [type(each) for each in ended] == [RuntimeError] * 2
+
+    assert run(play).batches == []

@@ -1,7 +1,7 @@
 """The way into one partition of a topic: what comes while a batch is under way goes in together with the next.
 
 Whoever settles has few messages for each of many partitions, and a batch costs about as much whatever is in it. A batch
-is acknowledged before the next is sent. Who is cancelled while he waits takes his messages along.
+is acknowledged before the next is sent. Who is cancelled before it is sent takes his messages along.
 """
 
 import asyncio
@@ -92,11 +92,27 @@ class Chute:
     async def _send_next(self) -> Ended:
         if not self._waiting:  # whoever began it has left
             return None, False
-        batch = self._take()
-        company = len(self._under_way) > 1
+        self._step_in()
         if not await self._under_way[0].permitted():
             raise Outcast
-        return await self._send(batch), company
+        batch = self._fill()  # those that have left meanwhile leave nothing behind
+        return await self._send(batch), len(self._under_way) > 1
+
+    def _step_in(self) -> None:
+        """Have all go that wait; who was refused in company goes alone."""
+        first, *others = self._waiting
+        company = [] if first.alone else [load for load in others if not load.alone]
+        self._under_way, self._waiting = [first, *company], [load for load in others if load not in company]
+
+    def _fill(self) -> BatchBuilder:
+        """Fill a batch; for whom it has no room is the first to go next."""
+        batch, loads, self._under_way = self._new_batch(), self._under_way, []
+        for load in loads:
+            load.count = _put_in(batch, load.messages)
+            if load.count:
+                self._under_way.append(load)
+        self._waiting[:0] = [load for load in loads if not load.count]
+        return batch
 
     def _end(self, sent: "asyncio.Task[Ended]") -> None:
         """Tell all that were in a batch how it ended, and begin the next."""
@@ -110,21 +126,8 @@ class Chute:
         if self._waiting:
             self._begin()
 
-    def _take(self) -> BatchBuilder:
-        """Fill a batch with what waits, in turn; who was refused in company goes alone."""
-        batch, self._under_way = self._new_batch(), []
-        waiting, self._waiting = self._waiting, []
-        for load in waiting:
-            fits = not self._under_way or not (load.alone or self._under_way[0].alone)
-            load.count = _fill(batch, load.messages) if fits else 0
-            if load.count:
-                self._under_way.append(load)
-            else:
-                self._waiting.append(load)
-        return batch
 
-
-def _fill(batch: BatchBuilder, messages: Sequence[Message]) -> int:
+def _put_in(batch: BatchBuilder, messages: Sequence[Message]) -> int:
     """Put as many messages into a batch as it takes, which is none once it was full; return their number."""
     for count, message in enumerate(messages):
         if not batch.append(timestamp=None, key=message.key, value=message.value, headers=list(message.headers)):
