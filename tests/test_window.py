@@ -64,7 +64,7 @@ def test_whoever_waits_finds_out_that_jobs_are_stranded() -> None:
 
 
 def test_places_open_one_after_another() -> None:
-    """A backlog finds them open in turn; who comes later, or takes the place of another, waits for nothing."""
+    """A backlog finds them open in turn; who comes later, or takes the place of another, waits for nothing more."""
 
     async def main() -> list[float]:
         loop, entered = asyncio.get_running_loop(), []
@@ -80,8 +80,13 @@ def test_places_open_one_after_another() -> None:
         await enter()
         await asyncio.sleep(1)
         await enter()
+        for _ in range(2):
+            entering = asyncio.create_task(enter())
+            await asyncio.sleep(0.001)
+            window.leave()
+            await entering
         return entered
 
     first, *others = virtual_time.run(main())
-    expected = [OPENING, 2 * OPENING, 2 * OPENING, 2 * OPENING + 1]
+    expected = [OPENING, 2 * OPENING, 2 * OPENING, 2 * OPENING + 1, 2 * OPENING + 1.001, 2 * OPENING + 1.002]
     assert [each - first for each in others] == pytest.approx(expected, abs=1e-4)

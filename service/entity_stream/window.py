@@ -31,7 +31,7 @@ class Window:
 
     async def enter(self) -> None:
         """Wait for a place and take it."""
-        if self._taken >= self._most:
+        if self._taken >= self._most and not self._full():
             await self._opened()
         while self._full():
             self._left.clear()

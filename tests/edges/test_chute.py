@@ -160,6 +160,43 @@ def test_a_batch_that_nobody_waits_for_is_waited_for_no_longer() -> None:
     assert run(play).batches == [[b"1", b"2"], [b"4"]]
 
 
+def test_a_refusal_is_of_all_that_were_in_a_batch() -> None:
+    """Also where the one whose fault it was has left: the others send theirs again, and are not blamed."""
+
+    async def play(topic: Topic) -> None:
+        good, bad = asyncio.create_task(topic.put(b"1")), asyncio.create_task(topic.put(b"0"))
+        await asyncio.sleep(0.05)
+        bad.cancel()
+        assert await good == (1, None)
+
+    assert run(play).batches == [[b"1"]]
+
+
+def test_who_leaves_as_the_batch_before_ends_is_not_in_the_next() -> None:
+    """He has left from the moment when he is cancelled, whoever runs first."""
+
+    async def play(topic: Topic) -> None:
+        first = asyncio.create_task(topic.put(b"1"))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(topic.put(b"2"))
+        first.add_done_callback(lambda _: second.cancel())
+        await asyncio.wait([first, second])
+        await asyncio.sleep(1)
+
+    assert run(play).batches == [[b"1"]]
+
+
+def test_a_message_that_cannot_be_put_in_is_told_to_its_sender() -> None:
+    """It is a bug, and ends the run: nobody waits for ever."""
+
+    async def play(topic: Topic) -> None:
+        with pytest.raises(TypeError):
+            async with asyncio.timeout(10):
+                await topic.put(b"1", 2)  # type: ignore[arg-type]
+
+    assert run(play).batches == []
+
+
 def test_who_leaves_before_a_batch_is_sent_takes_his_messages_along() -> None:
     """What is ours has to be proved first; a partition may be let go meanwhile, and its new owner publishes then."""
 

@@ -6,6 +6,7 @@ is acknowledged before the next is sent. Who is cancelled before it is sent take
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import takewhile
 from typing import TypeAlias
 
 from aiokafka.errors import KafkaError
@@ -90,27 +91,27 @@ class Chute:
         self._sending.add_done_callback(self._end)
 
     async def _send_next(self) -> Ended:
-        if not self._waiting:  # whoever began it has left
-            return None, False
-        self._step_in()
-        if not await self._under_way[0].permitted():
-            raise Outcast
-        batch = self._fill()  # those that have left meanwhile leave nothing behind
-        return await self._send(batch), len(self._under_way) > 1
+        if self._waiting:  # or whoever began it has left
+            self._step_in()
+            if not await self._under_way[0].permitted():
+                raise Outcast
+            batch = self._fill()
+            if company := len(self._under_way):
+                return await self._send(batch), company > 1
+        return None, False
 
     def _step_in(self) -> None:
-        """Have all go that wait; who was refused in company goes alone."""
+        """Have all go that wait, in turn; who was refused in company goes alone."""
         first, *others = self._waiting
-        company = [] if first.alone else [load for load in others if not load.alone]
-        self._under_way, self._waiting = [first, *company], [load for load in others if load not in company]
+        company = [] if first.alone else list(takewhile(lambda load: not load.alone, others))
+        self._under_way, self._waiting = [first, *company], others[len(company) :]
 
     def _fill(self) -> BatchBuilder:
-        """Fill a batch; for whom it has no room is the first to go next."""
-        batch, loads, self._under_way = self._new_batch(), self._under_way, []
+        """Fill a batch, but for those that have left meanwhile; for whom there is no room is the first to go next."""
+        batch, loads = self._new_batch(), [load for load in self._under_way if not load.ended.done()]
         for load in loads:
             load.count = _put_in(batch, load.messages)
-            if load.count:
-                self._under_way.append(load)
+        self._under_way = [load for load in loads if load.count]
         self._waiting[:0] = [load for load in loads if not load.count]
         return batch
 
@@ -119,9 +120,13 @@ class Chute:
         error = None if sent.cancelled() else sent.exception()
         loads, self._under_way, self._sending = self._under_way, [], None
         for load in loads:
-            if error and not load.ended.done():
+            if sent.cancelled():
+                load.ended.cancel()
+            elif load.ended.done():
+                continue
+            elif error:
                 load.ended.set_exception(error)
-            elif not load.ended.done():
+            else:
                 load.ended.set_result(sent.result())
         if self._waiting:
             self._begin()
