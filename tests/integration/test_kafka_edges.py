@@ -93,6 +93,28 @@ async def test_an_outcome_the_broker_refuses_becomes_a_dead_letter(
 
 
 @IN_BOTH_MODES
+async def test_settles_that_share_a_batch_are_not_blamed_for_each_other(
+    kafka: Broker, new_topic: NewTopic, prefix: str | None
+) -> None:
+    """Four partitions that write to one: only what is too large becomes a dead letter, all else goes once, in order."""
+    topic, output = await new_topic(4), await new_topic(1, {"max.message.bytes": "4000"})
+    topics, large = Topics(output, await new_topic(1)), [("note", b"x" * 6_000)]
+    sent = [(b"key-%d" % (n % 16), document(f"report {n}"), large if n % 40 == 7 else []) for n in range(320)]
+    await send(kafka.bootstrap, topic, sent)
+    async with Member(connect(kafka, topic, prefix), topic, topics).at_work() as member:
+        await eventually(lambda: sum(member.positions) == len(sent))
+        assert member.counted("refused_by_broker") == 8
+    taken = [record for record in await everything(kafka.bootstrap, output) if record.value]
+    texts = [(r.key, json.loads(r.value)["source"]["offset"]) for r in taken]
+    assert len(set(texts)) == len(texts) == 312
+    for key in {key for key, _ in texts}:
+        offsets = [offset for each, offset in texts if each == key]
+        assert offsets == sorted(offsets)
+    letters = await everything(kafka.bootstrap, topics.dead_letter)
+    assert sorted(r.value for r in letters) == sorted(value for _, value, note in sent if note)
+
+
+@IN_BOTH_MODES
 async def test_a_dead_letter_that_is_too_large_goes_without_its_value(
     kafka: Broker, new_topic: NewTopic, prefix: str | None
 ) -> None:
