@@ -31,12 +31,10 @@ class Outcast(Exception):
 class _Load:
     """What one sender has for the partition."""
 
-    def __init__(self, messages: Sequence[Message], permitted: Permitted) -> None:
-        self.messages, self.permitted = messages, permitted
-        self.count = 0  # of the messages, in its last batch
-        self.alone = False  # it was refused together with others
-        self.ended = asyncio.get_running_loop().create_future()
-        """How that batch ended, and whether others were in it."""
+    def __init__(self, messages: Sequence[Message], permitted: Permitted, *, alone: bool = False) -> None:
+        self.messages, self.permitted, self.alone = messages, permitted, alone
+        self.count = 0  # of the messages, in its batch
+        self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()  # that batch
 
 
 class Chute:
@@ -60,8 +58,7 @@ class Chute:
         load = _Load(messages, permitted)
         refusal, company = await self._through(load)
         if refusal and company:
-            load = _Load(messages, permitted)
-            load.alone = True
+            load = _Load(messages, permitted, alone=True)
             refusal, _ = await self._through(load)
         return load.count, refusal
 
@@ -71,11 +68,10 @@ class Chute:
         if self._sending is None:
             self._begin()
         try:
-            ended: Ended = await load.ended
+            return await load.ended
         except asyncio.CancelledError:
             self._withdraw(load)
             raise
-        return ended
 
     def _withdraw(self, load: _Load) -> None:
         """Leave; a batch for which nobody waits any more is waited for no longer."""
