@@ -9,7 +9,8 @@ import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import structlog
@@ -134,10 +135,13 @@ class Press:
 
         A refused batch leaves a hole in the sequence that the broker expects of an idempotent producer: the client
         has counted its records, the broker has not. Nobody else sends to the partition meanwhile, so we count back.
+        What the client does not even take it has not counted: too far back, and the broker would take the next batch
+        for one that it has.
         """
-        try:
+        with _of_use(place):
             sent = await self._producer.send_batch(batch, place.topic, partition=place.partition)
-            with self._troubles.telling(f"waiting for {place.topic}-{place.partition} to acknowledge"):
+        try:
+            with _of_use(place), self._troubles.telling(f"waiting for {place.topic}-{place.partition} to acknowledge"):
                 await sent
         except REFUSALS as refusal:
             self._count_back(place, batch)
@@ -145,8 +149,6 @@ class Press:
         except errors.TopicAuthorizationFailedError:
             self._count_back(place, batch)
             raise
-        except (errors.KafkaError, errors.IllegalOperation) as error:
-            raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
         return None
 
     def _count_back(self, place: TopicPartition, batch: BatchBuilder) -> None:
@@ -180,6 +182,17 @@ class Press:
             return messages.coordinates(refused)
         self._metrics.count("values_dropped")
         return messages.without_value(refused)
+
+
+@contextmanager
+def _of_use(place: TopicPartition) -> Iterator[None]:
+    """End the run where an error leaves the producer of no more use."""
+    try:
+        yield
+    except (*REFUSALS, errors.TopicAuthorizationFailedError):
+        raise
+    except (errors.KafkaError, errors.IllegalOperation) as error:
+        raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
 
 
 class _Publication(Struct, frozen=True):
