@@ -1,8 +1,10 @@
 """Exactly-once at a real broker: a settle is seen as a whole or not at all, and nothing of an old owner lands later."""
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Collection, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -87,6 +89,22 @@ async def test_an_older_owners_transaction_ends_with_the_fence(kafka: Broker, ne
         with pytest.raises(ProducerFenced):
             await writer._producer.commit_transaction()
     assert await keys(kafka, topics.output) == []
+
+
+async def test_a_fence_that_is_cut_off_leaves_no_connection_open(kafka: Broker, new_topic: NewTopic) -> None:
+    """Whenever it comes, in the middle of a login or after it: what has begun to connect is closed."""
+    connection, topic, topics = await made(kafka, new_topic)
+    async with owning(connection, topic, topics) as owner:
+        with warnings.catch_warnings(record=True, action="always") as told:
+            for milliseconds in range(20):
+                ledger = TransactionalLedger(owner.membership, connection, topics, Metrics())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(milliseconds / 1_000):
+                        await ledger.fence([TopicPartition(topic, index) for index in range(3)])
+                await ledger.close()
+            await asyncio.sleep(0)
+            gc.collect()
+    assert [str(warning.message) for warning in told] == []
 
 
 async def test_a_fenced_producer_ends_the_run_without_another_commit(kafka: Broker, new_topic: NewTopic) -> None:

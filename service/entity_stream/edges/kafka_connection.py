@@ -4,8 +4,9 @@ aiokafka says "Unable to bootstrap" for a wrong password, a wrong port and a wro
 so on failure each bootstrap server is asked once more, alone, and what it answers is told.
 """
 
+import asyncio
 import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
 from aiokafka import TopicPartition, errors
@@ -24,6 +25,10 @@ PREFIX = "ENTITY_STREAM_KAFKA"
 
 NO_SUCH_ACKS = 2
 """A broker checks permission first, then refuses this number of acknowledgements: nothing is ever written."""
+
+
+LEFT_TO_START = 1.0
+"""Seconds that a client has to end its start once nobody wants it any more."""
 
 
 def client_options(connection: KafkaConnection) -> dict[str, Any]:
@@ -55,10 +60,25 @@ def _ssl_context(connection: KafkaConnection) -> ssl.SSLContext | None:
     return context
 
 
-async def connected(starting: Awaitable[T], connection: KafkaConnection) -> T:
+async def uninterrupted(starting: Coroutine[Any, Any, T]) -> T:
+    """Await the start of a client; cancelled, let it end first, for a moment.
+
+    aiokafka forgets the connection that it asks for the first metadata where that is cut short.
+    """
+    task = asyncio.create_task(starting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=LEFT_TO_START)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
+async def connected(starting: Coroutine[Any, Any, T], connection: KafkaConnection) -> T:
     """Await the start of a client; when it fails, raise the Mistake that tells why."""
     try:
-        return await starting
+        return await uninterrupted(starting)
     except errors.KafkaError as error:
         raise await refusal(error, connection) from error
 

@@ -14,7 +14,7 @@ from aiokafka import TopicPartition, errors
 from aiokafka.structs import OffsetAndMetadata
 
 from entity_stream.core.messages import Message, Topics
-from entity_stream.core.mistake import Mistake
+from entity_stream.core.mistake import Mistake, leaves
 from entity_stream.core.model import Outcome, Partition
 from entity_stream.edges.chute import Outcast, Permitted
 from entity_stream.edges.kafka_connection import connected, unsupported
@@ -104,7 +104,12 @@ class TransactionalLedger:
         """Take partitions over: when this returns, whatever was begun for them before has ended, either way."""
         await self.close()
         self._writers = {place: self._writer(place) for place in places}
-        await asyncio.gather(*(writer.start() for writer in self._writers.values()))
+        try:
+            async with asyncio.TaskGroup() as starting:
+                for writer in self._writers.values():
+                    starting.create_task(writer.start())
+        except ExceptionGroup as refused:  # the others have been cancelled: no start goes on that nobody waits for
+            raise next(leaves(refused)) from refused
 
     def _writer(self, place: TopicPartition) -> Writer:
         name = transactional_id(self._connection, place.topic, place.partition)

@@ -11,7 +11,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from entity_stream.core.messages import Message
 from entity_stream.edges.chute import Outcast, Permitted
-from entity_stream.edges.kafka_connection import ask_to_write
+from entity_stream.edges.kafka_connection import ask_to_write, uninterrupted
 from entity_stream.edges.publishing import Letter, Press, new_producer
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.plan import KafkaConnection
@@ -67,7 +67,7 @@ class Writer:
         """Have the brokers end and fence what others have begun; wait as long as none can be reached."""
         while True:
             try:
-                await self._producer.start()
+                await uninterrupted(self._producer.start())
             except errors.KafkaConnectionError:
                 await asyncio.sleep(BOOTSTRAP_PAUSE)
             else:
