@@ -10,7 +10,7 @@ Only then does it become finished offsets, which never take more room than it di
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from itertools import takewhile
 
@@ -60,10 +60,6 @@ class Entry:
         self.over |= bit
 
 
-ADMITTED = Entry((), 0)
-"""Stands for what is to be settled without a job, and for which there is room."""
-
-
 class Progress:
     """One partition's records: finished in any order, committed up to the first unfinished one."""
 
@@ -77,6 +73,7 @@ class Progress:
         "_known",
         "_last_open",
         "_next",
+        "_open",
         "_reserved",
         "_unfinished",
         "passed",
@@ -91,6 +88,7 @@ class Progress:
         said = without_strangers(said or Journal(position, position), names)
         self._next = position
         self._unfinished: dict[int, Entry | None] = {}  # in order of offsets, which is the order of begin
+        self._open: dict[int, bool] = {}  # what of it is in no submit, ascending; True: to be settled without a job
         self._ahead: deque[Run] = deque(said.unfinished)  # not read yet, as the journal says
         self._known = self._end = max(position, said.end)
         self._entries: dict[Entry, None] = {}
@@ -144,6 +142,7 @@ class Progress:
         if offset < self._known and self._is_finished(offset):
             return False
         self._unfinished[offset] = None
+        self._open[offset] = False
         self._last_open = offset
         return True
 
@@ -188,13 +187,12 @@ class Progress:
         freed = sum(each.size for each, count in leaving.items() if each.left == count)
         size = journal.job_size(entry.runs, self.position, self._id_size)
         end = max(self._end, offsets[-1] + 1)
-        for offset in offsets:
-            self._unfinished[offset] = entry
         taken = HEAD + self._reserved - freed + size
-        if taken > room or (taken := taken + self._open_size(end)) > room:
-            self._unfinished.update(zip(offsets, before, strict=True))
+        if taken > room or (taken := taken + self._open_size(end, offsets)) > room:
             return None
         for offset, earlier in zip(offsets, before, strict=True):
+            self._unfinished[offset] = entry
+            self._open.pop(offset, None)
             if earlier:
                 self._over(earlier, offset)
         self._end = end
@@ -204,15 +202,15 @@ class Progress:
 
     def admits(self, offset: int) -> bool:
         """Tell whether a record may be settled: with a job it always may, without one there must be room to say so."""
-        if self._unfinished[offset] is not None:
+        if self._unfinished[offset] or self._open[offset]:
             return True
-        self._unfinished[offset] = ADMITTED
+        self._open[offset] = True
         end = max(self._end, offset + 1)
         self._estimate += ONE_MORE
         if self._estimate > Room.AGAIN or self._last_open >= self._end:
             self._estimate = HEAD + self._reserved + self._open_size(end)
         if self._estimate > Room.AGAIN and offset != self.position:
-            self._unfinished[offset] = None
+            self._open[offset] = False
             return False
         self._end = end
         return True
@@ -236,7 +234,9 @@ class Progress:
         for offset in entry.offsets:
             if self._unfinished.get(offset) is entry:
                 self._unfinished[offset] = None
+                self._open[offset] = False
                 self._last_open = max(self._last_open, offset)
+        self._open = dict(sorted(self._open.items()))
         self._leave(entry)
 
     def _enter(self, entry: Entry, size: int) -> None:
@@ -254,25 +254,22 @@ class Progress:
             del self._entries[entry]
             self._reserved -= entry.size
 
-    def _open_size(self, end: int) -> int:
+    def _open_size(self, end: int, but: Collection[int] = ()) -> int:
         """Count the bytes that unfinished runs take at the most, in whatever order what is admitted is settled."""
-        alone = ((offset, offset + 1) for offset in self._below(end, ADMITTED))
-        return journal.runs_size(sorted([*runs(self._below(end, None)), *alone, *self._runs_ahead()]), self.position)
-
-    def _below(self, end: int, what: Entry | None) -> Iterator[int]:
-        for offset, entry in self._unfinished.items():
-            if offset >= end:
-                return
-            if entry is what:
-                yield offset
+        leaving = set(but)
+        open_ = [offset for offset in takewhile(end.__gt__, self._open) if offset not in leaving]
+        together = runs(offset for offset in open_ if not self._open[offset])
+        alone = ((offset, offset + 1) for offset in open_ if self._open[offset])
+        return journal.runs_size(sorted([*together, *alone, *self._runs_ahead()]), self.position)
 
     # settling
 
     def finish(self, offset: int) -> None:
         """Count a record as finished: its outcome is about to be published together with the new position."""
         entry = self._unfinished.pop(offset)
+        self._open.pop(offset, None)
         self._end = max(self._end, offset + 1)
-        if entry not in {None, ADMITTED}:
+        if entry:
             self._over(entry, offset)
 
     def journal(self) -> Journal:
