@@ -28,7 +28,7 @@ from entity_stream.edges.kafka_membership import Membership
 from entity_stream.edges.kafka_source import KafkaSource, new_consumer
 from entity_stream.edges.kafka_transactions import TransactionalLedger
 from entity_stream.edges.language_http import HttpLanguage
-from entity_stream.edges.publishing import new_producer
+from entity_stream.edges.producing import new_producer
 from entity_stream.edges.telemetry import Gauges, Metrics, ObservedLanguage, ObservedLedger, ObservedSource
 from entity_stream.edges.watched_language import WatchedLanguage, WatchedLanguages
 from entity_stream.moments import heard, now

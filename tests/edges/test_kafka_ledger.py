@@ -4,12 +4,13 @@ The rest of it is tested with a real broker, in tests/integration.
 """
 
 import asyncio
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import errors
+from aiokafka import TopicPartition, errors
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 
@@ -95,17 +96,22 @@ class Producer:
         self.published: list[bytes] = []
         self.takes = 0.02
         only = SimpleNamespace(partitions_for_topic=lambda _: {0}, available_partitions_for_topic=lambda _: {0})
-        self.client = SimpleNamespace(cluster=only, _wait_on_metadata=self._wait_on_metadata)
+        self.client = SimpleNamespace(cluster=only, add_topic=lambda _: None, _wait_on_metadata=self._wait_on_metadata)
         self.create_batch = Batch
+        self._batches: defaultdict[TopicPartition, deque[Any]] = defaultdict(deque)
+        self._message_accumulator = SimpleNamespace(_batches=self._batches)
 
     async def _wait_on_metadata(self, topic: str) -> None:
         return
 
     async def send_batch(self, batch: Batch, topic: str, partition: int) -> "asyncio.Future[None]":
         sent = asyncio.get_running_loop().create_future()
+        queue = self._batches[TopicPartition(topic, partition)]
+        queue.append(SimpleNamespace(future=sent))
 
         def acknowledge() -> None:
             self.published += batch.keys
+            queue.clear()
             if not sent.done():
                 sent.set_result(None)
 

@@ -18,7 +18,7 @@ from entity_stream.core.model import Partition, Record
 from entity_stream.edges import admin as asking
 from entity_stream.edges.kafka_connection import connected
 from entity_stream.edges.kafka_transactions import transactional_id
-from entity_stream.edges.publishing import new_producer
+from entity_stream.edges.producing import new_producer
 from entity_stream.plan import KafkaConnection
 from entity_stream.ports import StartAgain
 from tests.integration.brokers import Broker, SecureBroker

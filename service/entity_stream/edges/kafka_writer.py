@@ -7,12 +7,14 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition, errors
+from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import OffsetAndMetadata
 
 from entity_stream.core.messages import Message
 from entity_stream.edges.chute import Outcast, Permitted
 from entity_stream.edges.kafka_connection import ask_to_write, uninterrupted
-from entity_stream.edges.publishing import Letter, Press, new_producer
+from entity_stream.edges.producing import new_producer
+from entity_stream.edges.publishing import Letter, Press
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.plan import KafkaConnection
 from entity_stream.ports import StartAgain
@@ -125,14 +127,24 @@ async def retire(producer: AIOKafkaProducer) -> None:
     """
     producer._closed = True  # noqa: SLF001
     sender = producer._sender.sender_task  # noqa: SLF001
-    if sender:
-        sender.cancel()
-        await asyncio.wait([sender], timeout=GRACE)
-    await producer.client.close()
-    if sender:
-        sender.cancel()  # a second time: of requests under way the first one waits for the end
-        await asyncio.gather(sender, return_exceptions=True)
-    _hush(producer)
+    try:
+        if sender:
+            sender.cancel()
+            await asyncio.wait([sender], timeout=GRACE)
+    finally:
+        _hang_up(producer.client)
+        await producer.client.close()
+        if sender:
+            sender.cancel()  # a second time: of requests under way the first one waits for the end
+            await asyncio.gather(sender, return_exceptions=True)
+        _hush(producer)
+
+
+def _hang_up(client: AIOKafkaClient) -> None:
+    """Close all connections at once: `close` would wait for what is written to arrive, at a host that may be gone."""
+    for conn in client._conns.values():  # noqa: SLF001
+        if conn._protocol and (transport := conn._protocol._transport):  # noqa: SLF001
+            transport.abort()
 
 
 def _hush(producer: AIOKafkaProducer) -> None:

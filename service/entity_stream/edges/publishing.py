@@ -5,66 +5,33 @@ batch alone, first those of each settle, and spoils none but its own. What no to
 """
 
 import asyncio
-import math
 import random
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition, errors
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.partitioner import DefaultPartitioner
-from aiokafka.producer.message_accumulator import BatchBuilder
 from msgspec import Struct
 
 from entity_stream.core import messages
 from entity_stream.core.messages import Message, Topics
 from entity_stream.core.model import Outcome, Reason
-from entity_stream.edges.chute import Chute, Outcast, Permitted, Refusal
-from entity_stream.edges.kafka_connection import client_options
+from entity_stream.edges.chute import Chute, Outcast, Permitted
+from entity_stream.edges.producing import Outlet
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.edges.troubles import Troubles
-from entity_stream.plan import KafkaConnection
-from entity_stream.ports import StartAgain
 
 log = structlog.get_logger("entity_stream.kafka")
-
-BATCH = 1_000_000
-"""Bytes of one produce batch; the broker's own limit (message.max.bytes) is 1 MiB by default."""
-
-LARGEST = 100_000_000
-"""Bytes of one record; the broker decides, not the client."""
-
-REFUSALS = (
-    errors.MessageSizeTooLargeError,
-    errors.RecordListTooLargeError,
-    errors.InvalidMessageError,
-    errors.UnknownError,
-)
-"""What a broker says of a record that it will never take. UnknownError: aiokafka does not know INVALID_RECORD."""
 
 Letter = tuple[Message, Outcome]
 """What is published, and what it is the outcome of."""
 
 Closed = Callable[[str, errors.KafkaError], Awaitable[None]]
 """What to do while a topic takes nothing: waits for an operator and returns, or raises."""
-
-
-def new_producer(connection: KafkaConnection, **options: str | int) -> AIOKafkaProducer:
-    """Make a producer of outcomes: what it took it sends for as long as it takes."""
-    producer = AIOKafkaProducer(
-        acks="all",
-        enable_idempotence=True,
-        max_batch_size=BATCH,
-        max_request_size=LARGEST,
-        **options,
-        **client_options(connection),
-    )
-    producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 (a partition without leader would fail a batch in 40 s)
-    return producer
 
 
 def compose(outcomes: Sequence[Outcome], topics: Topics) -> list[Letter]:
@@ -79,8 +46,8 @@ class Press:
     def __init__(
         self, producer: AIOKafkaProducer, topics: Topics, metrics: Metrics, troubles: Troubles, closed: Closed
     ) -> None:
-        self._producer, self._topics, self._metrics = producer, topics, metrics
-        self._troubles, self._closed = troubles, closed
+        self._producer, self._topics, self._metrics, self._closed = producer, topics, metrics, closed
+        self._outlet = Outlet(producer, troubles)
         self._chutes: dict[TopicPartition, Chute] = {}
 
     async def publish(self, letters: Sequence[Letter], permitted: Permitted) -> dict[int, Message]:
@@ -104,6 +71,7 @@ class Press:
     async def _door(self, topic: str) -> "_Door":
         """Wait until a topic is there and may be seen: that it is not is no fault of the documents."""
         while True:
+            self._producer.client.add_topic(topic)  # `_wait_on_metadata` does not where it has heard of all topics
             try:
                 await self._producer.client._wait_on_metadata(topic)  # noqa: SLF001 (what `send` does first)
             except errors.KafkaError as error:
@@ -127,32 +95,8 @@ class Press:
 
     def _chute(self, place: TopicPartition) -> Chute:
         if place not in self._chutes:
-            self._chutes[place] = Chute(self._producer.create_batch, partial(self._send, place))
+            self._chutes[place] = Chute(self._producer.create_batch, partial(self._outlet.send, place))
         return self._chutes[place]
-
-    async def _send(self, place: TopicPartition, batch: BatchBuilder) -> Refusal:
-        """Send a batch and await its acknowledgement, or why it is refused.
-
-        A refused batch leaves a hole in the sequence that the broker expects of an idempotent producer: the client
-        has counted its records, the broker has not. Nobody else sends to the partition meanwhile, so we count back.
-        What the client does not even take it has not counted: too far back, and the broker would take the next batch
-        for one that it has.
-        """
-        with _of_use(place):
-            sent = await self._producer.send_batch(batch, place.topic, partition=place.partition)
-        try:
-            with _of_use(place), self._troubles.telling(f"waiting for {place.topic}-{place.partition} to acknowledge"):
-                await sent
-        except REFUSALS as refusal:
-            self._count_back(place, batch)
-            return refusal
-        except errors.TopicAuthorizationFailedError:
-            self._count_back(place, batch)
-            raise
-        return None
-
-    def _count_back(self, place: TopicPartition, batch: BatchBuilder) -> None:
-        self._producer._txn_manager.increment_sequence_number(place, -batch.record_count())  # noqa: SLF001
 
     async def _publish_alone(
         self, place: TopicPartition, letters: Sequence[Letter], this: "_Publication", refusal: errors.KafkaError
@@ -182,17 +126,6 @@ class Press:
             return messages.coordinates(refused)
         self._metrics.count("values_dropped")
         return messages.without_value(refused)
-
-
-@contextmanager
-def _of_use(place: TopicPartition) -> Iterator[None]:
-    """End the run where an error leaves the producer of no more use."""
-    try:
-        yield
-    except (*REFUSALS, errors.TopicAuthorizationFailedError):
-        raise
-    except (errors.KafkaError, errors.IllegalOperation) as error:
-        raise StartAgain(f"publish to {place.topic}-{place.partition}: {error!r}") from error
 
 
 class _Publication(Struct, frozen=True):

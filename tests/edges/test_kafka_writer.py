@@ -1,0 +1,61 @@
+"""Leaving a producer behind, at a host that takes nothing any more. The rest is in tests/integration."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka.client import ConnectionGroup
+from aiokafka.conn import AIOKafkaConnection, AIOKafkaProtocol
+
+from entity_stream.edges.kafka_writer import new_transactional_producer, retire
+from entity_stream.plan import KafkaConnection
+
+pytestmark = pytest.mark.asyncio
+
+MORE_THAN_FITS = 16_000_000
+"""Bytes that no socket takes while nobody reads."""
+
+
+@asynccontextmanager
+async def deaf_host() -> AsyncIterator[int]:
+    """Take connections, and read nothing; the block has its port."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writers.append(writer)
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+
+
+async def connected(port: int) -> AIOKafkaConnection:
+    """Connect as aiokafka does, but ask nothing."""
+    loop = asyncio.get_running_loop()
+    conn = AIOKafkaConnection("127.0.0.1", port)
+    conn._closed_fut, conn._reader = loop.create_future(), asyncio.StreamReader()
+    conn._protocol = AIOKafkaProtocol(conn._closed_fut, conn._reader, loop=loop)
+    transport, _ = await loop.create_connection(lambda: conn._protocol, conn.host, conn.port)
+    conn._writer = asyncio.StreamWriter(transport, conn._protocol, conn._reader, loop)
+    conn._read_task = conn._create_reader_task()
+    return conn
+
+
+@pytest.mark.parametrize("closed_before", [False, True])
+async def test_retiring_waits_for_nothing_to_arrive(*, closed_before: bool) -> None:
+    """What is written and not taken is thrown away, also where the client has given the connection up before."""
+    producer = new_transactional_producer(KafkaConnection("127.0.0.1:1", "group"), "of-the-test")
+    async with deaf_host() as port, asyncio.timeout(5):
+        conn = await connected(port)
+        producer.client._conns[(0, ConnectionGroup.DEFAULT)] = conn
+        conn._writer.write(bytes(MORE_THAN_FITS))
+        if closed_before:
+            conn.close()
+        await retire(producer)
+        assert conn._closed_fut.done()
