@@ -95,6 +95,7 @@ class KafkaSource:
         self._one_read = ONE_READ
         self._release: Release | None = None
         self._releasing = asyncio.Lock()
+        self._fencing: asyncio.Task[None] | None = None
         self.joined = False
         """The group has spoken, whether or not it gave us partitions."""
 
@@ -180,6 +181,7 @@ class KafkaSource:
     async def _let_go(self, assigned: _Assignment | None) -> None:
         """Forget all names at once and mark what is to be claimed instead; return when all settles have ended."""
         names, self._names, self._assigned, self.joined = list(self._names.values()), {}, assigned, False
+        await self._cut_off_the_fence()
         async with self._releasing:  # a rebalance may come while we let go on our own account: it waits for that too
             if names and self._release:
                 await self._release(names)
@@ -198,7 +200,8 @@ class KafkaSource:
         if not await self._membership.confirm(assigned.standing):
             return await self._void()
         places = list(assigned.places)
-        await self._fence(places)
+        if not await self._fenced(places):
+            return await self._void()
         committed = await self._consumer._coordinator.fetch_committed_offsets(places)  # noqa: SLF001 (`committed` hides the journal)
         starts, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
         if not await self._membership.confirm(assigned.standing) or self._assigned is not assigned:
@@ -208,6 +211,20 @@ class KafkaSource:
         self._membership.hold(self._begun, assigned.standing)
         log.info("read.assigned", topic=self._topic, partitions=[claim.partition.index for claim in claims])
         return claims
+
+    async def _fenced(self, places: Collection[TopicPartition]) -> bool:
+        """Fence older owners; False when the group took the partitions away meanwhile: we would fence their next."""
+        fencing = self._fencing = asyncio.ensure_future(self._fence(places))
+        try:
+            await asyncio.wait([fencing])
+        finally:
+            await self._cut_off_the_fence()
+        return not fencing.cancelled() and fencing.result() is None
+
+    async def _cut_off_the_fence(self) -> None:
+        if fencing := self._fencing:
+            fencing.cancel()
+            await asyncio.gather(fencing, return_exceptions=True)
 
     async def _void(self) -> Sequence[Claim]:
         """Claim nothing: the group has assigned anew meanwhile, or is about to; the next read claims that."""
