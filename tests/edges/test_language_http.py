@@ -239,7 +239,7 @@ async def test_an_answer_that_never_comes_is_waited_out_and_counts_as_possibly_b
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with language(hang, patience=0.2) as (there, _, metrics):
+    async with language(hang, patience=2.0) as (there, _, metrics):
         assert isinstance(await there.submit(batch(3), unlimited), Wait)
         assert metrics.registry.get_sample_value("entity_stream_possibly_billed_total", TEST) == 3
         assert (billed(metrics, "possibly_billed_text_records"), billed(metrics)) == (3, None)

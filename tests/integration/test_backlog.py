@@ -12,7 +12,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from entity_stream.core import journal
 from entity_stream.core.backlog import Look, Part
 from entity_stream.core.messages import Topics
+from entity_stream.core.share import LOOK_EVERY
 from entity_stream.edges.kafka_backlog import KafkaBacklog
+from entity_stream.moments import now
 from entity_stream.plan import KafkaConnection
 from tests.integration.brokers import Broker
 from tests.integration.conftest import NewTopic
@@ -35,7 +37,7 @@ async def test_a_look_sees_what_every_member_has_left(kafka: Broker, new_topic: 
         async with joining(connection, topic, topics) as second:
             looks: list[Look] = []
             async with asyncio.timeout(30):
-                while not looks or looks[-1].members != 2:
+                while not looks or looks[-1].members != 2 or second.source._assigned is None:
                     await first.source.read(0.1)  # lets go, and joins again beside the other
                     looks.append(await KafkaBacklog(first.consumer, topic, [topic]).look())
             seen = await KafkaBacklog(second.consumer, topic, [topic]).look()
@@ -57,14 +59,16 @@ async def test_looks_come_at_once_and_again_to_whoever_hears(kafka: Broker, new_
     async with owning(KafkaConnection(kafka.bootstrap, topic), topic, Topics(output, output)) as owner:
         await send(kafka.bootstrap, topic, [(b"k", b"v", [])] * 7)
         seen: list[Look] = []
+        began = now()
         watching = asyncio.create_task(
             KafkaBacklog(owner.consumer, topic, [topic]).watch(seen.append, heard.put_nowait)
         )
-        first = await asyncio.wait_for(heard.get(), 2.0)
-        second = await asyncio.wait_for(heard.get(), 10.0)
+        first = await asyncio.wait_for(heard.get(), 30.0)
+        second = await asyncio.wait_for(heard.get(), 30.0)
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+        assert first.taken_at - began < LOOK_EVERY
         assert (first.left, first.busy) == (7, frozenset({(topic, 0)}))
         assert second.taken_at > first.taken_at
         assert seen == [first, second]

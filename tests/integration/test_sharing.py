@@ -19,7 +19,7 @@ from tests.judge.books import Submit
 from tests.judge.conditions import Conditions, Duration
 from tests.judge.process import Judge, judge
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.alone]
 
 REPLICAS, PARTITIONS, QUOTA = 3, 4, 20
 EACH, MORE = 60, 360

@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).parents[2]
 """Where `tests.judge` can be imported from."""
 LOG: Final = "judge.log"
 PLAIN: Final = Conditions()
-PATIENCE: Final = 10.0
+PATIENCE: Final = 60.0
 """Seconds that the process has to begin, and to end."""
 
 

@@ -17,7 +17,7 @@ from tests.judge.samples import VERSION, marked, names_of, results_of, submit_bo
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LONG, SHORT = 10.0, 0.3
+LONG, SHORT = 10.0, 0.8
 """Seconds after which a client believes that no answer will come; short where none shall come."""
 AT_ONCE: Final = Duration(0.0)
 

@@ -54,7 +54,7 @@ async def test_who_refuses_everybody_is_asked_once_in_a_pause(endpoint: Judge) -
 async def test_while_a_deployment_is_gone_jobs_in_flight_come_home(endpoint: Judge) -> None:
     """It stops submits and takes no result that is there; nothing is submitted again for it."""
     plan = structs.replace(PLAN, window=1)
-    await endpoint.set(structs.replace(CALM, duration=Duration(0.3)))
+    await endpoint.set(structs.replace(CALM, duration=Duration(2.0)))
     async with at_work(endpoint, log_of(*DOCUMENTS), plan) as work:
         await eventually(lambda: work.line.vitals().in_flight == 1)
         await endpoint.set(structs.replace(CALM, deployment="another"))

@@ -28,7 +28,7 @@ TROUBLES: Final[Sequence[tuple[FaultName, FaultName]]] = (
 
 async def outlive(endpoint: Judge, outage: Conditions, seconds: float, keys: Sequence[str]) -> list[Work]:
     """Have lines with these keys go through an outage: jobs are in flight when it begins, others wait for a submit."""
-    await endpoint.set(structs.replace(CALM, duration=Duration(0.5)))
+    await endpoint.set(structs.replace(CALM, duration=Duration(2.0)))
     async with AsyncExitStack() as until_the_end:
         lines = [at_work(endpoint, log_of(*good(TRIPS)), PLAN, key=key) for key in keys]
         works = [await until_the_end.enter_async_context(line) for line in lines]

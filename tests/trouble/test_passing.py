@@ -100,7 +100,7 @@ async def test_every_trouble_has_its_row() -> None:
 async def test_a_job_that_is_overdue_is_submitted_again(endpoint: Judge) -> None:
     """One that runs on is given up at its age; that it will be paid for, too, is all that can be said against it."""
     await endpoint.set(structs.replace(CALM, duration=Duration(PATIENCE)))
-    async with at_work(endpoint, log_of(*good(3)), structs.replace(PLAN, overdue=1.0)) as work:
+    async with at_work(endpoint, log_of(*good(3)), structs.replace(PLAN, overdue=3.0)) as work:
         await eventually(lambda: work.line.vitals().in_flight == 1, PATIENCE)
         await endpoint.set(CALM)
         await work.done()

@@ -23,7 +23,7 @@ LATE: Final = 8.0
 
 async def test_a_retry_after_is_honoured_by_all(endpoint: Judge) -> None:
     """Through a quota that is too small for them all documents come home, and no call is early."""
-    limits = [Limit("fixedWindow", 6, 1.0, [operation]) for operation in ("submit", "poll")]
+    limits = [Limit("slidingWindow", 6, 1.0, [operation]) for operation in ("submit", "poll")]
     await endpoint.set(structs.replace(CALM, limits=limits))
     async with at_work(endpoint, log_of(*good(12)), ALONE) as work:
         await work.done()
@@ -53,7 +53,7 @@ async def test_however_it_is_told_it_is_waited_out(endpoint: Judge, told: RetryA
 
 async def test_a_throttle_holds_only_its_own_operation(endpoint: Judge) -> None:
     """While submits are frozen, for a second at least, the results of jobs in flight are asked for."""
-    await endpoint.set(structs.replace(CALM, limits=[Limit("fixedWindow", 2, 1.5, ["submit"])]))
+    await endpoint.set(structs.replace(CALM, limits=[Limit("slidingWindow", 2, 1.5, ["submit"])]))
     async with at_work(endpoint, log_of(*good(4)), ALONE) as work:
         await work.done()
         frozen = [submit.at for submit in await work.submits() if submit.status == 429]

@@ -38,7 +38,7 @@ PLAN = Plan(
 """As in earnest, but for the pauses that a plan tells."""
 ALONE = structs.replace(PLAN, limits=Limits(documents=1))
 """Each document is a job of its own."""
-TIMEOUT = 2.0
+TIMEOUT = 5.0
 """Seconds that an answer may take: as few as two busy cores allow."""
 PATIENCE = 60.0
 """Seconds after which whatever is waited for will not come."""
