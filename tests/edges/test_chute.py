@@ -211,6 +211,25 @@ def test_who_leaves_before_a_batch_is_sent_takes_his_messages_along() -> None:
     assert run(play).batches == [[b"2"]]
 
 
+def test_that_a_batch_may_be_sent_is_seen_once_it_is_filled() -> None:
+    """Whoever is stopped while he fills it, and woken when it is another's, does not send it."""
+
+    class Stopped(Filling):
+        def append(self, *, value: bytes, **rest: object) -> bool:
+            topic.ours = False
+            return super().append(value=value, **rest)
+
+    topic = Topic()
+
+    async def main() -> None:
+        topic.chute = Chute(Stopped, topic._send)
+        with pytest.raises(Outcast):
+            await topic.put(b"1")
+
+    virtual_time.run(main())
+    assert topic.batches == []
+
+
 def test_a_proof_that_fails_is_told_to_all() -> None:
     """It is a failure like any other, and nobody waits for ever."""
 

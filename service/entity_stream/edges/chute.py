@@ -87,13 +87,17 @@ class Chute:
         self._sending.add_done_callback(self._end)
 
     async def _send_next(self) -> Ended:
-        if self._waiting:  # or whoever began it has left
-            self._step_in()
-            if not await self._under_way[0].permitted():
+        """Fill a batch, and see last of all that it may be sent: the process can be stopped, and woken, at any time."""
+        if not self._waiting:  # whoever began it has left
+            return None, False
+        self._step_in()
+        batch = self._fill()
+        while loads := list(self._under_way):
+            if not await loads[0].permitted():
                 raise Outcast
-            batch = self._fill()
-            if company := len(self._under_way):
-                return await self._send(batch), company > 1
+            if not any(load.ended.done() for load in loads):
+                return await self._send(batch), len(loads) > 1
+            batch = self._fill()  # to see that took a while: some have left, and taken along what is theirs
         return None, False
 
     def _step_in(self) -> None:
