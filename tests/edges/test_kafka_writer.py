@@ -1,13 +1,18 @@
-"""Leaving a producer behind, at a host that takes nothing any more. The rest is in tests/integration."""
+"""Finding a leader, and leaving a producer behind at a host that is gone. The rest is in tests/integration."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from aiokafka.client import ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection, AIOKafkaProtocol
+from aiokafka.errors import LeaderNotAvailableError
+from aiokafka.protocol.produce import ProduceRequest
 
+from entity_stream.edges.kafka_connection import ask_to_write
 from entity_stream.edges.kafka_writer import new_transactional_producer, retire
 from entity_stream.plan import KafkaConnection
 
@@ -15,6 +20,35 @@ pytestmark = pytest.mark.asyncio
 
 MORE_THAN_FITS = 16_000_000
 """Bytes that no socket takes while nobody reads."""
+
+
+class Client:
+    """Has heard of a topic whose one partition had no leader then; it has one by now, or not."""
+
+    def __init__(self, leader: int) -> None:
+        self._now, self._heard = leader, -1
+        self.sent_to: list[int] = []
+        self.cluster = SimpleNamespace(partitions_for_topic=lambda _: {0}, leader_for_partition=lambda _: self._heard)
+
+    async def _wait_on_metadata(self, topic: str) -> None:
+        """Be content with what has been heard."""
+
+    async def force_metadata_update(self) -> bool:
+        self._heard = self._now
+        return True
+
+    async def send(self, node: int, request: ProduceRequest) -> SimpleNamespace:
+        self.sent_to.append(node)
+        return SimpleNamespace(topics=[("out", [(0, 21)])])
+
+
+async def test_a_leader_that_was_missing_is_asked_for_again() -> None:
+    """Whoever starts while a broker goes hears of none, and would not hear of the next one for five minutes."""
+    client: Any = Client(leader=7)
+    await ask_to_write(client, "out")
+    assert client.sent_to == [7]
+    with pytest.raises(LeaderNotAvailableError):
+        await ask_to_write(cast("Any", Client(leader=-1)), "out")
 
 
 @asynccontextmanager

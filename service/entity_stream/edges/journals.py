@@ -10,7 +10,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 
 from entity_stream.core.inspection import Commit, Inspection, Log, inspect
 from entity_stream.core.mistake import Mistake
-from entity_stream.edges.kafka_connection import PREFIX, client_options, refusal
+from entity_stream.edges.kafka_connection import NO_LEADER, PREFIX, client_options, refusal
 from entity_stream.plan import KafkaConnection
 
 LEADS_A_GROUP = 0
@@ -18,9 +18,6 @@ LEADS_A_GROUP = 0
 
 NOTHING = -1
 """Stands for the position of a partition that has none."""
-
-NO_LEADER = {None, -1}
-"""What stands for the leader of a partition that has none."""
 
 TRIES, PAUSE = 20, 0.5
 """How often a coordinator is asked that is just taking over, and the seconds between."""

@@ -27,6 +27,9 @@ NO_SUCH_ACKS = 2
 """A broker checks permission first, then refuses this number of acknowledgements: nothing is ever written."""
 
 
+NO_LEADER = frozenset({None, -1})
+"""What the client calls the leader of a partition that has none, as far as it has heard."""
+
 LEFT_TO_START = 1.0
 """Seconds that a client has to end its start once nobody wants it any more."""
 
@@ -118,8 +121,10 @@ async def ask_to_write(client: AIOKafkaClient, topic: str) -> None:
     """Offer a record with a number of acknowledgements that no broker takes. Raises what speaks against writing one."""
     await client._wait_on_metadata(topic)  # noqa: SLF001 (what `send` does first)
     place = TopicPartition(topic, min(client.cluster.partitions_for_topic(topic)))
+    if client.cluster.leader_for_partition(place) in NO_LEADER:
+        await client.force_metadata_update()  # of its own the client asks again in five minutes
     leader = client.cluster.leader_for_partition(place)
-    if leader in {None, -1}:
+    if leader in NO_LEADER:
         raise errors.LeaderNotAvailableError(topic)
     batch = BatchBuilder(0, 0, is_transactional=False)
     batch.append(timestamp=None, key=None, value=b"")
