@@ -117,8 +117,8 @@ async def leave(stage: Stage, number: int, tell: Teller) -> None:
 async def _freeze(stage: Stage, step: Freeze, tell: Teller) -> None:
     life = stage.workers[step.worker].life
     tell.say(f"SIGSTOP {life.key} for {step.seconds:g} s", "bold magenta")
-    stage.notes.shock("stop", life.key)
     life.signal(signal.SIGSTOP)
+    stage.notes.shock("stop", life.key)  # only now: between the two we may be held up ourselves
     await asyncio.sleep(step.seconds)
     life.signal(signal.SIGCONT)
     tell.say(f"SIGCONT {life.key}", "magenta")
