@@ -23,7 +23,11 @@ class Membership:
         """Hold what we are given."""
 
     async def confirm(self, standing: Standing) -> bool:
+        await self.meanwhile()
         return standing == self.standing
+
+    async def meanwhile(self) -> None:
+        """Do what else happens while we ask."""
 
 
 class Fence:
@@ -43,9 +47,9 @@ class Fence:
             raise
 
 
-def made(fence: Fence) -> KafkaSource:
+def made(fence: Fence, group: Membership | None = None) -> KafkaSource:
     nobody: Any = None
-    membership: Any = Membership()
+    membership: Any = group or Membership()
     return KafkaSource(nobody, "in", membership, fence, Metrics())
 
 
@@ -62,6 +66,20 @@ def test_partitions_go_only_once_a_fence_under_way_is_cut_off() -> None:
         assert fence.said == ["begun", "cut off"]
         fetched = await reading
         assert (list(fetched.claims), list(fetched.records)) == ([], [])
+
+    virtual_time.run(main())
+
+
+def test_what_was_taken_while_the_group_was_asked_is_not_fenced() -> None:
+    """While it rebalances the group still knows us: that we are a member does not say that they are ours."""
+
+    async def main() -> None:
+        fence, group = Fence(), Membership()
+        source = made(fence, group)
+        group.meanwhile = source.revoked  # type: ignore[method-assign]
+        source.assigned([PLACE])
+        fetched = await source.read(1.0)
+        assert (list(fetched.claims), fence.said) == ([], [])
 
     virtual_time.run(main())
 

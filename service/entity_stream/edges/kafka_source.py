@@ -197,7 +197,7 @@ class KafkaSource:
         is a member now has been one all the time, and what we read is what a fenced owner has left.
         """
         self._membership.hold((), assigned.standing)
-        if not await self._membership.confirm(assigned.standing):
+        if not await self._membership.confirm(assigned.standing) or self._assigned is not assigned:
             return await self._void()
         places = list(assigned.places)
         if not await self._fenced(places):
