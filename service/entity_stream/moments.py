@@ -1,6 +1,7 @@
-"""The loop's clock, and waiting for an event no longer than one likes: virtual where the loop is."""
+"""The loop's clock, virtual where the loop is; waiting for an event as long as one likes, and for tasks to end."""
 
 import asyncio
+from typing import Any
 
 
 def now() -> float:
@@ -15,3 +16,10 @@ async def heard(event: asyncio.Event, within: float) -> bool:
             return await event.wait()
     except TimeoutError:
         return event.is_set()
+
+
+async def ended(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what has not ended by itself, and wait for it; whatever it raises is of no interest any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

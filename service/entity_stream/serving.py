@@ -31,7 +31,7 @@ from entity_stream.edges.language_http import HttpLanguage
 from entity_stream.edges.producing import new_producer
 from entity_stream.edges.telemetry import Gauges, Metrics, ObservedLanguage, ObservedLedger, ObservedSource
 from entity_stream.edges.watched_language import WatchedLanguage, WatchedLanguages
-from entity_stream.moments import heard, now
+from entity_stream.moments import ended, heard, now
 from entity_stream.pipeline import Line
 from entity_stream.plan import KafkaConnection, LanguageEndpoint, Plan, Watch, targets
 from entity_stream.ports import Language, StartAgain
@@ -210,7 +210,7 @@ async def _unless(stop: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T:
             return task.result()
         raise Stopped
     finally:
-        await _ended(task, stopped)
+        await ended(task, stopped)
 
 
 async def farewell(leave: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
@@ -223,11 +223,4 @@ async def farewell(leave: Callable[[], Coroutine[Any, Any, None]], stop: asyncio
     await asyncio.wait([leaving, stopped], return_when=asyncio.FIRST_COMPLETED)
     if (await asyncio.wait([leaving], timeout=FAREWELL))[1]:
         log.warning("serve.farewell_unanswered", seconds=FAREWELL)
-    await _ended(leaving, stopped)
-
-
-async def _ended(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel what has not ended by itself, and wait for it."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await ended(leaving, stopped)

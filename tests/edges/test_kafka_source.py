@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from entity_stream.edges.kafka_membership import Standing
 from entity_stream.edges.kafka_source import KafkaSource
 from entity_stream.edges.telemetry import Metrics
+from entity_stream.ports import Fetched
 from tests import virtual_time
 
 PLACE = TopicPartition("in", 0)
@@ -53,15 +54,21 @@ def made(fence: Fence, group: Membership | None = None) -> KafkaSource:
     return KafkaSource(nobody, "in", membership, fence, Metrics())
 
 
+async def fencing(fence: Fence) -> tuple[KafkaSource, "asyncio.Task[Fetched]"]:
+    """Be given a partition, and begin to take it over."""
+    source = made(fence)
+    source.assigned([PLACE])
+    reading = asyncio.create_task(source.read(1.0))
+    await asyncio.sleep(1)
+    return source, reading
+
+
 def test_partitions_go_only_once_a_fence_under_way_is_cut_off() -> None:
     """Who is given them next would be fenced by us; whoever reads claims nothing then, and is not cancelled."""
 
     async def main() -> None:
         fence = Fence()
-        source = made(fence)
-        source.assigned([PLACE])
-        reading = asyncio.create_task(source.read(1.0))
-        await asyncio.sleep(1)
+        source, reading = await fencing(fence)
         await source.revoked()
         assert fence.said == ["begun", "cut off"]
         fetched = await reading
@@ -89,10 +96,7 @@ def test_who_stops_reading_in_the_middle_of_a_fence_cuts_it_off() -> None:
 
     async def main() -> None:
         fence = Fence()
-        source = made(fence)
-        source.assigned([PLACE])
-        reading = asyncio.create_task(source.read(1.0))
-        await asyncio.sleep(1)
+        _, reading = await fencing(fence)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         assert (reading.cancelled(), fence.said) == (True, ["begun", "cut off"])

@@ -17,6 +17,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.produce import ProduceRequest
 
 from entity_stream.core.mistake import Mistake
+from entity_stream.moments import ended
 from entity_stream.plan import KafkaConnection
 
 T = TypeVar("T")
@@ -25,7 +26,6 @@ PREFIX = "ENTITY_STREAM_KAFKA"
 
 NO_SUCH_ACKS = 2
 """A broker checks permission first, then refuses this number of acknowledgements: nothing is ever written."""
-
 
 NO_LEADER = frozenset({None, -1})
 """What the client calls the leader of a partition that has none, as far as it has heard."""
@@ -73,8 +73,7 @@ async def uninterrupted(starting: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task], timeout=LEFT_TO_START)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
         raise
 
 

@@ -222,9 +222,8 @@ class KafkaSource:
         return not fencing.cancelled() and fencing.result() is None
 
     async def _cut_off_the_fence(self) -> None:
-        if fencing := self._fencing:
-            fencing.cancel()
-            await asyncio.gather(fencing, return_exceptions=True)
+        if self._fencing:
+            await moments.ended(self._fencing)
 
     async def _void(self) -> Sequence[Claim]:
         """Claim nothing: the group has assigned anew meanwhile, or is about to; the next read claims that."""

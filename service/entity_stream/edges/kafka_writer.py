@@ -16,6 +16,7 @@ from entity_stream.edges.kafka_connection import ask_to_write, uninterrupted
 from entity_stream.edges.producing import new_producer
 from entity_stream.edges.publishing import Letter, Press
 from entity_stream.edges.telemetry import Metrics
+from entity_stream.moments import ended
 from entity_stream.plan import KafkaConnection
 from entity_stream.ports import StartAgain
 
@@ -135,8 +136,7 @@ async def retire(producer: AIOKafkaProducer) -> None:
         _hang_up(producer.client)
         await producer.client.close()
         if sender:
-            sender.cancel()  # a second time: of requests under way the first one waits for the end
-            await asyncio.gather(sender, return_exceptions=True)
+            await ended(sender)  # a second time: of requests under way the first one waits for the end
         _hush(producer)
 
 
