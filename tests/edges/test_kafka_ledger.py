@@ -5,7 +5,7 @@ The rest of it is tested with a real broker, in tests/integration.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +16,10 @@ from aiokafka.protocol.group import HeartbeatRequest
 
 from entity_stream.core.messages import Topics
 from entity_stream.core.model import Deleted, Outcome, Partition, Record
-from entity_stream.edges.kafka_ledger import KafkaLedger
+from entity_stream.edges.kafka_ledger import PACE, KafkaLedger
 from entity_stream.edges.kafka_membership import Membership, Standing, freshness, heartbeat, term
 from entity_stream.edges.telemetry import Metrics
+from entity_stream.moments import now
 from entity_stream.ports import StartAgain
 from tests import virtual_time
 
@@ -191,6 +192,97 @@ def test_one_commit_carries_all_who_wait() -> None:
         await asyncio.sleep(0.001)
         assert await settled([first, world.settle(SECOND, -1, 5), world.settle(FIRST, -1, 2)]) == [True, True, True]
         assert world.group.commits == [{1: 1}, {2: 5, 1: 2}]
+
+    virtual_time.run(main())
+
+
+def test_commits_keep_a_pace() -> None:
+    """The first after a lull goes at once; who comes soon after it waits for the pace, and all go as one."""
+
+    async def main() -> None:
+        world = World()
+        start = now()
+        assert await world.settle(FIRST, -1, 1)
+        assert now() - start == pytest.approx(world.group.takes, abs=1e-3)
+        second = world.settle(SECOND, -1, 5)
+        await asyncio.sleep(PACE / 2)
+        assert await settled([second, world.settle(FIRST, -1, 2)]) == [True, True]
+        assert now() - start == pytest.approx(PACE + world.group.takes, abs=1e-3)
+        await asyncio.sleep(PACE)
+        start = now()
+        assert await world.settle(FIRST, -1, 3)
+        assert now() - start == pytest.approx(world.group.takes, abs=1e-3)
+        assert world.group.commits == [{1: 1}, {2: 5, 1: 2}, {1: 3}]
+
+    virtual_time.run(main())
+
+
+async def all_in_one_turn(waiting: Sequence[Coroutine[Any, Any, bool]]) -> bool:
+    """Tell whether all but the first, who asks for them, hear the answer in the same turn of the event loop."""
+    heard: list[bool] = []
+    in_that_turn: list[int] = []
+
+    async def hear(answer: Coroutine[Any, Any, bool]) -> None:
+        heard.append(await answer)
+        if len(heard) == 2:
+            asyncio.get_running_loop().call_soon(lambda: in_that_turn.append(len(heard)))
+
+    await asyncio.gather(*map(hear, waiting))
+    return all(heard) and in_that_turn == [len(waiting)]
+
+
+def test_who_waits_for_a_proof_goes_on_with_all_others() -> None:
+    """One asks for all. Were they let through one by one, whoever comes meanwhile would stand behind them."""
+
+    async def main() -> None:
+        world = World()
+        assert await all_in_one_turn([world.membership.prove() for _ in range(50)])
+        assert len(world.group.said) == 1
+
+    virtual_time.run(main())
+
+
+def test_who_is_carried_by_a_commit_goes_on_with_all_others() -> None:
+    """What they settle next can share batches and a commit again."""
+
+    async def main() -> None:
+        world = World()
+        places = [Partition("in", index, 1) for index in range(20)]
+        world.membership.hold(places, Standing(7, "we"))
+        first = world.settle(places[0], -1, 1)
+        await asyncio.sleep(0)
+        assert await all_in_one_turn([world.ledger.settle(place, [], 2, b"") for place in places[1:]])
+        assert await first
+        assert len(world.group.commits) == 2
+
+    virtual_time.run(main())
+
+
+def test_another_asks_where_whoever_asked_is_cancelled() -> None:
+    """A question that is taken back leaves nobody without an answer."""
+
+    async def main() -> None:
+        world = World()
+        asking, waiting = (asyncio.create_task(world.membership.prove()) for _ in range(2))
+        await asyncio.sleep(world.group.takes / 2)
+        asking.cancel()
+        assert await waiting
+        assert len(world.group.said) == 2
+
+    virtual_time.run(main())
+
+
+def test_another_commits_where_whoever_did_is_cancelled() -> None:
+    """What was carried is sent again, without the position of who is gone."""
+
+    async def main() -> None:
+        world = World()
+        assert await world.settle(FIRST, -1, 1)
+        leaving, staying = world.settle(FIRST, -1, 2), world.settle(SECOND, -1, 5)
+        await asyncio.sleep(PACE / 2)
+        leaving.cancel()
+        assert await staying
+        assert world.group.commits == [{1: 1}, {2: 5}]
 
     virtual_time.run(main())
 

@@ -4,6 +4,7 @@ One idempotent producer. A commit carries the positions of whoever waits, and wh
 """
 
 import asyncio
+import math
 from collections.abc import Collection, Sequence
 
 import structlog
@@ -17,9 +18,14 @@ from entity_stream.edges.kafka_membership import Membership
 from entity_stream.edges.publishing import Press, compose
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.edges.troubles import Troubles
+from entity_stream.moments import now
 from entity_stream.ports import Lease
 
 log = structlog.get_logger("entity_stream.kafka")
+
+PACE = 0.03
+"""Seconds between the beginnings of two commits: where there is little to do one would follow upon the other, each with
+little in it. Under full load they come less often by themselves."""
 
 
 class KafkaLedger:
@@ -30,7 +36,8 @@ class KafkaLedger:
         self._troubles = Troubles()
         self._press = Press(producer, topics, metrics, self._troubles, self._troubles.sit_out)
         self._round = _Round()  # what the next commit carries
-        self._committing = asyncio.Lock()
+        self._last = -math.inf  # when the last commit was begun
+        self._committing: asyncio.Event | None = None  # set once the commit that is under way has ended
 
     @property
     def trouble(self) -> str | None:
@@ -76,15 +83,15 @@ class KafkaLedger:
         return True
 
     async def _commit(self, partition: Partition, position: int, journal: bytes) -> bool:
-        """Commit together with whoever else waits: one request carries the positions of all."""
+        """Commit together with whoever else waits: one request carries the positions of all, who go on together."""
         place, carried = TopicPartition(partition.topic, partition.index), self._round
         mine = carried.positions[place] = OffsetAndMetadata(position, journal.decode())
         try:
-            async with self._committing:
-                if carried is self._round:
-                    self._round = _Round()
-                if carried.settled is None:  # or another has sent it
-                    carried.settled = await self._send(carried)
+            while carried.settled is None:
+                if self._committing:
+                    await self._committing.wait()
+                else:
+                    await self._send(carried)
         finally:
             if carried.settled is None and carried.positions.get(place) is mine:
                 del carried.positions[place]  # we are cancelled: nobody may carry it later
@@ -92,9 +99,18 @@ class KafkaLedger:
             self._membership.positions[partition] = position
         return carried.settled
 
-    async def _send(self, some: "_Round") -> bool:
-        with self._troubles.telling("waiting for the group's coordinator to take a commit"):
-            return await self._membership.commit(some.positions)
+    async def _send(self, carried: "_Round") -> None:
+        self._committing = ended = asyncio.Event()
+        try:
+            await asyncio.sleep(self._last + PACE - now())  # who comes meanwhile goes along
+            self._last = now()
+            if carried is self._round:
+                self._round = _Round()
+            with self._troubles.telling("waiting for the group's coordinator to take a commit"):
+                carried.settled = await self._membership.commit(carried.positions)
+        finally:
+            self._committing = None
+            ended.set()
 
 
 class _Round:

@@ -100,7 +100,7 @@ class Membership:
         self.positions: dict[Partition, int] = {}
         """What is committed, of what we hold."""
         self._proven, self._proven_at = NOBODY, -math.inf
-        self._proving = asyncio.Lock()
+        self._asking: asyncio.Event | None = None  # set once the question that is under way is answered
         self._ousted: deque[float] = deque(maxlen=3)
 
     @property
@@ -153,9 +153,22 @@ class Membership:
         """Tell whether what we hold is ours: who was stopped, or cut off, may have been given up by the group.
 
         A commit is a proof, and there are many; after a lull we ask. No proof while the coordinator is away: wait.
+        One asks, and all who wait go on together: a lock lets one pass in each turn of the event loop, and who comes
+        meanwhile stands behind them, so that a queue that was there once never ends.
         """
-        async with self._proving:
-            return self._is_fresh() or await self.confirm(self._under)
+        while not self._is_fresh():
+            if not self._asking:
+                return await self._ask_for_all()
+            await self._asking.wait()
+        return True
+
+    async def _ask_for_all(self) -> bool:
+        self._asking = asked = asyncio.Event()
+        try:
+            return await self.confirm(self._under)
+        finally:
+            self._asking = None
+            asked.set()
 
     async def lease(self) -> Lease | None:
         """Prove it, and return how long that holds."""
