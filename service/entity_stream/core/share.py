@@ -127,6 +127,7 @@ class Share:
         self._new = True  # until we have had partitions, and have known of all
         self._changed = -math.inf  # when the ring became another
         self._gained: dict[Place, float] = {}  # ours, and from when on they count
+        self._all_from = -math.inf  # from when on all are ours
         self._lost: dict[Place, tuple[float, float]] = {}  # when we lost them, and from when on they counted
         self._known: dict[Place, _Known] = {}
         self._needy: tuple[int, ...] = ()  # where in the ring those are that may borrow, before the next look too
@@ -149,6 +150,7 @@ class Share:
         self.ahead = ahead
         self._divide(now, all_)
         self._own(now, mine)
+        self._all_from = max((self._gained.get(place, math.inf) for place in self._ring), default=-math.inf)
         if look is not None and look.age <= FRESH:
             self._looked = now - look.age
             self._look(now, mine, look)
@@ -205,7 +207,7 @@ class Share:
 
     def alone(self, now: float) -> bool:
         """Tell whether every slot is ours."""
-        return all(self._counts(place, now) for place in self._ring)
+        return self._all_from <= now
 
     def part(self, now: float) -> float:
         """Tell which part of the slots is ours, about."""
