@@ -135,17 +135,13 @@ class Load(Struct, frozen=True):
 
 
 class Size(Struct, frozen=True):
-    """A backlog, the service warm when it begins to be measured."""
+    """A backlog that a warm service clears."""
 
     documents: int
     """What waits at once."""
     partitions: int
-    warm: int
-    """Documents before these, which are not measured."""
-    bursts: int = 1
-    """How often so many are written; once: they wait from the start."""
-    characters: int = 300
-    job_takes: float = 0.05
+    times: int = 1
+    """How often so many wait, one backlog after another, in one turn."""
 
 
 class Waiting(Struct, frozen=True):
@@ -227,17 +223,14 @@ SDK_JOBS = 6
 """At five seconds each."""
 
 WARM = 20_000
-USUAL = Size(100_000, PARTITIONS, WARM)
-SIZES = (
-    USUAL,
-    Size(1_000, PARTITIONS, WARM, bursts=40),
-    Size(10_000, PARTITIONS, WARM, bursts=5),
-    Size(1_000_000, PARTITIONS, WARM),
-    Size(100_000, 10 * PARTITIONS, WARM),
-    USUAL,
-)
-"""What is soon gone comes again and again, so that there is enough to measure. The usual, which all else is held
-against, comes twice in each round."""
+"""Documents that the service has done before it is measured."""
+USUAL = Size(100_000, PARTITIONS)
+"""What all else is held against."""
+OTHERS = Size(1_000, PARTITIONS, times=60), Size(10_000, PARTITIONS, times=8), Size(100_000, 10 * PARTITIONS)
+"""What is soon gone waits again and again, so that there is enough to measure."""
+TURNS = 3
+SIZES = (*(each for other in OTHERS * TURNS for each in (USUAL, other)), USUAL, Size(1_000_000, PARTITIONS), USUAL)
+"""In turn, in each round."""
 
 
 def plan(
