@@ -258,6 +258,20 @@ def test_who_is_carried_by_a_commit_goes_on_with_all_others() -> None:
     virtual_time.run(main())
 
 
+def test_a_proof_that_comes_too_late_is_none() -> None:
+    """Who was stopped, or cut off, until the answer was older than a session asks again."""
+
+    async def main() -> None:
+        world = World()
+        asking = asyncio.create_task(world.membership.prove())
+        await asyncio.sleep(world.group.takes / 2)
+        world.now += SESSION
+        assert await asking
+        assert len(world.group.said) == 2
+
+    virtual_time.run(main())
+
+
 def test_another_asks_where_whoever_asked_is_cancelled() -> None:
     """A question that is taken back leaves nobody without an answer."""
 

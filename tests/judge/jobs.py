@@ -85,7 +85,7 @@ def read(body: bytes) -> Sent:
 
 def accept(sent: Sent, submission: Submission, who: str, fates: Fates, now: float) -> Job:
     """Decide how a job ends, and what its result says."""
-    culprit = fates.own(ON_JOB, sent.troubled)
+    culprit = fates.own(ON_JOB, sorted(sent.troubled, key=_spares_nobody, reverse=True))
     fate = _FATES[culprit.trouble if culprit else fates.thrown(ON_JOB, who)]
     troubles = [fates.strike(IN_RESULT, [mark] if mark and mark.trouble else [], who) for mark in sent.marks]
     if fate == "partial":
@@ -106,6 +106,11 @@ def accept(sent: Sent, submission: Submission, who: str, fates: Fates, now: floa
             for document, trouble in zip(sent.documents, troubles, strict=True)
         ),
     )
+
+
+def _spares_nobody(mark: Mark) -> bool:
+    """Tell whether a document fails every job it is in: in the company of another trouble it must not get entities."""
+    return mark.trouble == "fails" and mark.times is None
 
 
 def _wire(submission: Submission, findings: list[Finding], fates: Fates, now: float) -> dialect.Job:

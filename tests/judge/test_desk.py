@@ -291,6 +291,7 @@ def test_a_clear_forgets_all_but_the_conditions(world: World) -> None:
         (("a missing", "b error", "c"), "succeeded", ["a"]),
         (("a", "b partial"), "partial", ["b"]),
         (("a", "b fails"), "failed", ["a", "b"]),
+        (("a partial*1", "b fails"), "failed", ["a", "b"]),
         (("a cancelled", "b"), "cancelled", ["a", "b"]),
         (("a expired", "b"), "expired", ["a", "b"]),
         (("a", "b vanishes"), "vanished", ["a", "b"]),

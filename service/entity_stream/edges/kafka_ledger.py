@@ -25,7 +25,8 @@ log = structlog.get_logger("entity_stream.kafka")
 
 PACE = 0.03
 """Seconds between the beginnings of two commits: where there is little to do one would follow upon the other, each with
-little in it. Under full load they come less often by themselves."""
+little in it. Under full load they come less often by themselves. The price: the name of a job waits for up to two of
+these, and who is killed meanwhile has it paid again."""
 
 
 class KafkaLedger:

@@ -157,9 +157,12 @@ class Membership:
         meanwhile stands behind them, so that a queue that was there once never ends.
         """
         while not self._is_fresh():
-            if not self._asking:
-                return await self._ask_for_all()
-            await self._asking.wait()
+            if self._asking:
+                await self._asking.wait()
+            elif not await self._ask_for_all():
+                return False
+            elif self._leased()():  # or the answer came too late to act upon
+                return True
         return True
 
     async def _ask_for_all(self) -> bool:

@@ -70,7 +70,11 @@ COUNTERS = {
     "restarts": ("Runs that lost their producer or a settle, and were started again from what is committed.", ()),
 }
 HISTOGRAMS = {
-    "stage_seconds": ("Time that one act of a stage took; batch: from the read to the submit.", ("stage",), SECONDS),
+    "stage_seconds": (
+        "Time that one act of a stage took; batch: from the read to the submit; commit: with the pause before it.",
+        ("stage",),
+        SECONDS,
+    ),
     "latency_seconds": ("Time from a record's timestamp to the commit of its outcome.", (), SECONDS),
     "batch_documents": ("Documents in one submit.", (), DOCUMENTS),
 }

@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     """Pause between two tries while the endpoint refuses key, project or deployment."""
     drain_for: Annotated[Seconds, Field(ge=0, le=3_600)] = 20.0
     """How long jobs in flight may take to end after the stop."""
-    release_for: Annotated[Seconds, Field(ge=0.1, le=600)] = 5.0
+    release_for: Annotated[Seconds, Field(ge=0.5, le=600)] = 5.0
     """How long the last settle of a partition may take when it is taken from us; less than the session timeout."""
 
     http_host: Host = "0.0.0.0"  # noqa: S104 (probes and Prometheus reach a container from outside)
