@@ -18,7 +18,7 @@ from entity_stream.edges.kafka_membership import Membership
 from entity_stream.edges.publishing import Press, compose
 from entity_stream.edges.telemetry import Metrics
 from entity_stream.edges.troubles import Troubles
-from entity_stream.moments import now
+from entity_stream.moments import Errand, now
 from entity_stream.ports import Lease
 
 log = structlog.get_logger("entity_stream.kafka")
@@ -38,7 +38,7 @@ class KafkaLedger:
         self._press = Press(producer, topics, metrics, self._troubles, self._troubles.sit_out)
         self._round = _Round()  # what the next commit carries
         self._last = -math.inf  # when the last commit was begun
-        self._committing: asyncio.Event | None = None  # set once the commit that is under way has ended
+        self._committing = Errand()
 
     @property
     def trouble(self) -> str | None:
@@ -89,9 +89,7 @@ class KafkaLedger:
         mine = carried.positions[place] = OffsetAndMetadata(position, journal.decode())
         try:
             while carried.settled is None:
-                if self._committing:
-                    await self._committing.wait()
-                else:
+                if not await self._committing.seen_out():
                     await self._send(carried)
         finally:
             if carried.settled is None and carried.positions.get(place) is mine:
@@ -101,17 +99,13 @@ class KafkaLedger:
         return carried.settled
 
     async def _send(self, carried: "_Round") -> None:
-        self._committing = ended = asyncio.Event()
-        try:
+        with self._committing.run():
             await asyncio.sleep(self._last + PACE - now())  # who comes meanwhile goes along
             self._last = now()
             if carried is self._round:
                 self._round = _Round()
             with self._troubles.telling("waiting for the group's coordinator to take a commit"):
                 carried.settled = await self._membership.commit(carried.positions)
-        finally:
-            self._committing = None
-            ended.set()
 
 
 class _Round:

@@ -21,6 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
 
 from entity_stream.core.model import Partition
+from entity_stream.moments import Errand
 from entity_stream.ports import Lease, StartAgain
 
 log = structlog.get_logger("entity_stream.kafka")
@@ -100,7 +101,7 @@ class Membership:
         self.positions: dict[Partition, int] = {}
         """What is committed, of what we hold."""
         self._proven, self._proven_at = NOBODY, -math.inf
-        self._asking: asyncio.Event | None = None  # set once the question that is under way is answered
+        self._asking = Errand()
         self._ousted: deque[float] = deque(maxlen=3)
 
     @property
@@ -153,25 +154,16 @@ class Membership:
         """Tell whether what we hold is ours: who was stopped, or cut off, may have been given up by the group.
 
         A commit is a proof, and there are many; after a lull we ask. No proof while the coordinator is away: wait.
-        One asks, and all who wait go on together: a lock lets one pass in each turn of the event loop, and who comes
-        meanwhile stands behind them, so that a queue that was there once never ends.
+        One asks for all who wait.
         """
         while not self._is_fresh():
-            if self._asking:
-                await self._asking.wait()
-            elif not await self._ask_for_all():
-                return False
-            elif self._leased()():  # or the answer came too late to act upon
-                return True
+            if await self._asking.seen_out():
+                continue
+            with self._asking.run():
+                known = await self.confirm(self._under)
+            if not known or self._leased()():  # or the answer came too late to act upon
+                return known
         return True
-
-    async def _ask_for_all(self) -> bool:
-        self._asking = asked = asyncio.Event()
-        try:
-            return await self.confirm(self._under)
-        finally:
-            self._asking = None
-            asked.set()
 
     async def lease(self) -> Lease | None:
         """Prove it, and return how long that holds."""
